@@ -1,0 +1,56 @@
+// Element types of checkpoints and host tensors, and their way to float32.
+import { UnsupportedError } from "./errors.ts";
+
+/** Element type of data at rest in a checkpoint. */
+export type StorageDtype = "f32" | "f16" | "bf16";
+
+/** Bytes per element of each {@link StorageDtype}. */
+export const STORAGE_BYTES: Readonly<Record<StorageDtype, number>> = {
+  f32: 4,
+  f16: 2,
+  bf16: 2,
+};
+
+/** Number format the weights are computed in. */
+export type ComputeDtype = "f32" | "f16" | "q8" | "q4";
+
+/**
+ * Decodes little-endian elements to float32. `bytes` need not be aligned.
+ *
+ * f16 and bf16 values are exact in float32.
+ */
+export function decodeToFloat32(
+  bytes: Uint8Array,
+  dtype: StorageDtype,
+): Float32Array {
+  const count = Math.floor(bytes.byteLength / STORAGE_BYTES[dtype]);
+  if (dtype === "f32") {
+    const out = new Float32Array(count);
+    new Uint8Array(out.buffer).set(bytes.subarray(0, count * 4));
+    return out;
+  }
+  const halves = new Uint16Array(count);
+  new Uint8Array(halves.buffer).set(bytes.subarray(0, count * 2));
+  if (dtype === "bf16") {
+    const bits = new Uint32Array(count);
+    for (let i = 0; i < count; i++) bits[i] = halves[i]! << 16;
+    return new Float32Array(bits.buffer);
+  }
+  if (dtype === "f16") {
+    const out = new Float32Array(count);
+    for (let i = 0; i < count; i++) out[i] = halfToFloat(halves[i]!);
+    return out;
+  }
+  throw new UnsupportedError(
+    `Cannot decode elements of type "${dtype satisfies never}"`,
+  );
+}
+
+function halfToFloat(h: number): number {
+  const sign = h & 0x8000 ? -1 : 1;
+  const exponent = (h >> 10) & 0x1f;
+  const fraction = h & 0x3ff;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction ? NaN : sign * Infinity;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}

@@ -1,0 +1,46 @@
+// A host tensor: plain data with a shape, what processors give and models take.
+import { InputError } from "./errors.ts";
+import { formatShape, numel, type Shape } from "./shape.ts";
+
+/** Typed array of each element type of a {@link HostTensor}. */
+export interface HostData {
+  /** 32-bit floats. */
+  float32: Float32Array;
+  /** 32-bit signed integers. */
+  int32: Int32Array;
+  /** Bytes; masks use 0 and 1. */
+  uint8: Uint8Array;
+}
+
+/** Element type of a {@link HostTensor}. */
+export type HostDtype = keyof HostData;
+
+/** Data in host memory with its shape, row-major. */
+export interface HostTensor<T extends HostDtype = HostDtype> {
+  /** Element type. */
+  readonly dtype: T;
+  /** Dimensions, outermost first. */
+  readonly shape: Shape;
+  /** Elements; `data.length` is the product of `shape`. */
+  readonly data: HostData[T];
+}
+
+/**
+ * Makes a {@link HostTensor} and checks that the data fills the shape.
+ *
+ * @throws {InputError} When `data.length` is not the product of `shape`.
+ */
+export function hostTensor<T extends HostDtype>(
+  dtype: T,
+  shape: Shape,
+  data: HostData[T],
+): HostTensor<T> {
+  if (data.length !== numel(shape)) {
+    throw new InputError(
+      `Cannot make a tensor of shape ${formatShape(shape)}: it has ${
+        numel(shape)
+      } elements, the data has ${data.length}`,
+    );
+  }
+  return { dtype, shape, data };
+}

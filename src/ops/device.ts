@@ -1,0 +1,101 @@
+// A device: memory for weights, caches and activations, a queue of recorded
+// operations, and the Ops that record them.
+import type { StorageDtype } from "../core/dtype.ts";
+import type { Shape } from "../core/shape.ts";
+import type { KvSpec, KvStore, Ops, Tensor, Weight } from "./ops.ts";
+
+/** Name of a kind of device. */
+export type DeviceName = "reference" | "wasm" | "webgpu";
+
+/**
+ * What a weight is for; decides how a device lays it out.
+ *
+ * - `matrix` `[F, K]`: right side of `matmul`, table of `embedding`
+ * - `vector` `[D]`: norms and scales
+ * - `conv2d` `[O, C, KY, KX]` and `depthwiseConv2d` `[C, 1, KY, KX]` as in
+ *   the checkpoint; `depthwiseConv1d` `[D, 1, K]`
+ */
+export type WeightKind =
+  | "matrix"
+  | "vector"
+  | "conv2d"
+  | "depthwiseConv2d"
+  | "depthwiseConv1d";
+
+/** What a device must know to make room for a weight. */
+export interface WeightSpec {
+  /** Name in the checkpoint, for messages. */
+  readonly name: string;
+  readonly shape: Shape;
+  readonly kind: WeightKind;
+}
+
+/** Consecutive slices of a weight along its first dimension, as stored in the file. */
+export interface WeightRows {
+  /** Index of the first slice. */
+  readonly firstRow: number;
+  /** Number of slices. */
+  readonly rows: number;
+  readonly dtype: StorageDtype;
+  /** `rows` times the size of a slice, little-endian; need not be aligned. */
+  readonly bytes: Uint8Array;
+}
+
+/** Options of {@link Device.submit} and {@link Device.read}. */
+export interface SubmitOptions {
+  /** Stops between slices of work; the promise rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * One memory and one queue. A model's text decoder, vision tower and audio
+ * tower each have a device of their own.
+ *
+ * Life: `declareWeight()` and `reserveKv()` say what will live here, `plan()`
+ * records the largest step without running it, `allocate()` sizes the memory
+ * once, `writeWeight()` fills it. Then steps: `upload()` and `ops` record,
+ * `submit()` or `read()` runs what was recorded and ends the step, after which
+ * its tensors are dead. One step at a time; the caller serialises.
+ */
+export interface Device extends AsyncDisposable {
+  readonly name: DeviceName;
+  readonly ops: Ops;
+  /** Makes room for a weight. Only before `allocate()`. */
+  declareWeight(spec: WeightSpec): Weight;
+  /** Makes room for key-value stores of these sizes. Only before `allocate()`; may be called repeatedly. */
+  reserveKv(specs: readonly KvSpec[]): void;
+  /**
+   * Records a step for its memory needs alone, then drops it. Only before
+   * `allocate()`; the largest of several calls counts.
+   */
+  plan(record: () => void): void;
+  /** Bytes the declared weights, the key-value stores and the largest planned step take. */
+  requiredBytes(): { weights: number; kv: number; activations: number };
+  /**
+   * Takes the memory.
+   *
+   * @throws {DeviceError} When it does not fit, with the figures.
+   */
+  allocate(): Promise<void>;
+  /** Writes part of a weight. Only after `allocate()`. */
+  writeWeight(weight: Weight, rows: WeightRows): Promise<void>;
+  /**
+   * Takes a store from what `reserveKv()` reserved.
+   *
+   * @throws {DeviceError} When none of that size is free.
+   */
+  createKvStore(spec: KvSpec): KvStore;
+  /** Gives a store back. */
+  freeKvStore(store: KvStore): void;
+  /** Copies host values into the step. */
+  upload(data: Float32Array, shape: Shape): Tensor;
+  /** Runs everything recorded; ends the step. */
+  submit(options?: SubmitOptions): Promise<void>;
+  /** Runs everything recorded, brings these tensors back; ends the step. */
+  read(
+    tensors: readonly Tensor[],
+    options?: SubmitOptions,
+  ): Promise<Float32Array[]>;
+  /** Drops everything recorded without running it. */
+  discard(): void;
+}

@@ -1,0 +1,18 @@
+// How models name their weights: each call declares one on the device and
+// checks it against the checkpoint; the bytes follow later, in one pass.
+import type { Shape } from "../core/shape.ts";
+import type { Weight } from "./ops.ts";
+import type { WeightKind } from "./device.ts";
+
+/** Turns checkpoint names into weights of a device. */
+export interface WeightLoader {
+  /**
+   * Declares a weight.
+   *
+   * @throws {CheckpointError} When the checkpoint lacks the name or has
+   * another shape or type.
+   */
+  weight(kind: WeightKind, name: string, shape: Shape): Weight;
+  /** A loader that puts `prefix` before every name. */
+  scope(prefix: string): WeightLoader;
+}

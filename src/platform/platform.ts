@@ -1,0 +1,35 @@
+// What the library needs from a runtime. Everything below level 4 receives a
+// Platform instead of naming a runtime's globals.
+
+/** A file opened for reads at any offset. */
+export interface PlatformFile {
+  /** Length in bytes. */
+  readonly size: number;
+  /**
+   * Reads up to `length` bytes at `offset` into `into` (or a new array) and
+   * returns the part that was filled; shorter only at the end of the file.
+   */
+  read(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array>;
+  /** Closes the file. */
+  close(): Promise<void>;
+}
+
+/** What a runtime (Deno, Bun, Node, a browser) offers. */
+export interface Platform {
+  /** The runtime's name. */
+  readonly name: "deno" | "bun" | "node" | "browser";
+  /** Opens a local file. Rejects with the runtime's own error when there is none. */
+  openFile(path: string): Promise<PlatformFile>;
+  /** What is at a local path. */
+  stat(path: string): Promise<"file" | "directory" | "missing">;
+  /** The runtime's `fetch`. */
+  readonly fetch: typeof globalThis.fetch;
+  /** Lets pending timers, input and messages run, then continues; costs well under a millisecond. */
+  yieldToEventLoop(): Promise<void>;
+  /** Milliseconds from some fixed moment. */
+  now(): number;
+  /** Logical processors available to the process. */
+  readonly availableParallelism: number;
+  /** An environment variable, or `undefined` when unset, unreadable or unknown to the runtime. */
+  env(name: string): string | undefined;
+}
