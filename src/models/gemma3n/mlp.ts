@@ -1,0 +1,70 @@
+// Gated MLP whose gate keeps only the largest activations in the sparse
+// layers. Transformers' Gemma3nTextMLP.
+import type { Ops, Tensor, Weight } from "../../ops/ops.ts";
+import type { WeightLoader } from "../../ops/weight_loader.ts";
+import type { Gemma3nTextConfig } from "./config.ts";
+
+/** Weights of a layer's MLP. */
+export interface MlpWeights {
+  readonly gateProj: Weight; // [F, D]
+  readonly upProj: Weight; // [F, D]
+  readonly downProj: Weight; // [D, F]
+  /** Deviations above the mean where the Gaussian top-k cuts; `undefined` in dense layers. */
+  readonly cutoffMultiplier: number | undefined;
+}
+
+/** Declares the weights below `mlp.` of a layer. */
+export function mlpWeights(
+  load: WeightLoader,
+  config: Gemma3nTextConfig,
+  layer: number,
+): MlpWeights {
+  const D = config.hiddenSize;
+  const F = config.intermediateSize[layer]!;
+  const sparsity = config.activationSparsityPattern[layer]!;
+  return {
+    gateProj: load.weight("matrix", "gate_proj.weight", [F, D]),
+    upProj: load.weight("matrix", "up_proj.weight", [F, D]),
+    downProj: load.weight("matrix", "down_proj.weight", [D, F]),
+    cutoffMultiplier: sparsity > 0 ? normalQuantile(sparsity) : undefined,
+  };
+}
+
+/** `down(gelu(gate(x)) * up(x))`, `[T, D] -> [T, D]`. */
+export function mlp(ops: Ops, w: MlpWeights, x: Tensor): Tensor {
+  let gate = ops.matmul(x, w.gateProj);
+  if (w.cutoffMultiplier !== undefined) {
+    gate = ops.gaussianTopK(gate, w.cutoffMultiplier);
+  }
+  const up = ops.matmul(x, w.upProj);
+  return ops.matmul(ops.geluMul(gate, up), w.downProj);
+}
+
+/**
+ * Quantile of the standard normal distribution for 0 < p < 1, to about 1e-12.
+ *
+ * Newton's method from 0: the distribution function is concave above 0, so
+ * every step stays below the root and nearer to it.
+ */
+export function normalQuantile(p: number): number {
+  if (p < 0.5) return -normalQuantile(1 - p);
+  let x = 0;
+  for (let i = 0; i < 100; i++) {
+    const density = Math.exp(-x * x / 2) / Math.sqrt(2 * Math.PI);
+    const step = (p - normalCdf(x)) / density;
+    x += step;
+    if (Math.abs(step) < 1e-13) break;
+  }
+  return x;
+}
+
+// Series of positive terms: 1/2 + density * (x + x^3/3 + x^5/15 + ...).
+function normalCdf(x: number): number {
+  let term = x;
+  let sum = x;
+  for (let n = 3; term > sum * 1e-17; n += 2) {
+    term *= x * x / n;
+    sum += term;
+  }
+  return 0.5 + sum * Math.exp(-x * x / 2) / Math.sqrt(2 * Math.PI);
+}
