@@ -1,91 +1,24 @@
 // config.json of a Gemma 3n checkpoint: names and defaults of Transformers'
-// Gemma3nConfig and its parts, in camelCase.
+// Gemma3nConfig, in camelCase.
 import { CheckpointError, UnsupportedError } from "../../core/errors.ts";
 import { JsonFields, type JsonObject } from "../../core/json_fields.ts";
+import { type Gemma3nTextConfig, parseTextConfig } from "./text_config.ts";
+import {
+  type Gemma3nAudioConfig,
+  type Gemma3nVisionConfig,
+  parseAudioConfig,
+  parseVisionConfig,
+} from "./tower_configs.ts";
 
-/** Kind of attention of a decoder layer. */
-export type LayerType = "sliding_attention" | "full_attention";
-
-/** Rotary embedding of one {@link LayerType}. */
-export interface RopeParameters {
-  /** Base of the geometric series of wavelengths. */
-  readonly ropeTheta: number;
-}
-
-/** The text decoder: Transformers' `Gemma3nTextConfig`. */
-export interface Gemma3nTextConfig {
-  readonly vocabSize: number;
-  readonly hiddenSize: number;
-  /** FFN width of each layer. */
-  readonly intermediateSize: readonly number[];
-  readonly numHiddenLayers: number;
-  readonly numAttentionHeads: number;
-  readonly numKeyValueHeads: number;
-  readonly headDim: number;
-  readonly maxPositionEmbeddings: number;
-  readonly rmsNormEps: number;
-  /** Keys a row of a sliding layer sees, itself included. */
-  readonly slidingWindow: number;
-  readonly layerTypes: readonly LayerType[];
-  readonly ropeParameters: Readonly<Record<LayerType, RopeParameters>>;
-  /** Final logits become cap * tanh(logit / cap); `undefined` for none. */
-  readonly finalLogitSoftcapping: number | undefined;
-  readonly vocabSizePerLayerInput: number;
-  readonly hiddenSizePerLayerInput: number;
-  readonly altupActiveIdx: number;
-  readonly altupCorrectScale: boolean;
-  readonly altupNumInputs: number;
-  /** Layers at the end that use the cache of an earlier layer. */
-  readonly numKvSharedLayers: number;
-  readonly laurelRank: number;
-  /** Share of the FFN's gate that the Gaussian top-k sets to zero, by layer; 0 for none. */
-  readonly activationSparsityPattern: readonly number[];
-  readonly bosTokenId: number;
-  readonly eosTokenId: readonly number[];
-  readonly padTokenId: number;
-}
-
-/** MobileNetV5 with its fusion adapter: Transformers' `Gemma3nVisionConfig`. */
-export interface Gemma3nVisionConfig {
-  readonly architecture: string;
-  /** Channels of a soft token. */
-  readonly hiddenSize: number;
-  readonly vocabSize: number;
-  /** First token id of the vision vocabulary. */
-  readonly vocabOffset: number;
-  readonly rmsNormEps: number;
-  /** Factor on the widths of all stages. */
-  readonly channelMultiplier: number;
-  /** Side of the adapter's output in cells; a picture gives its square in soft tokens. */
-  readonly msfaOutputResolution: number;
-}
-
-/** USM conformer: Transformers' `Gemma3nAudioConfig`. */
-export interface Gemma3nAudioConfig {
-  readonly vocabSize: number;
-  /** First token id of the audio vocabulary. */
-  readonly vocabOffset: number;
-  /** Mel bins of a frame. */
-  readonly inputFeatSize: number;
-  readonly hiddenSize: number;
-  readonly rmsNormEps: number;
-  readonly gradientClipping: number;
-  readonly confAttentionChunkSize: number;
-  readonly confAttentionContextLeft: number;
-  readonly confAttentionContextRight: number;
-  readonly confAttentionLogitCap: number;
-  readonly confNumAttentionHeads: number;
-  readonly confNumHiddenLayers: number;
-  readonly confConvKernelSize: number;
-  readonly confReductionFactor: number;
-  readonly confResidualWeight: number;
-  readonly sscpConvChannelSize: readonly [number, number];
-  readonly sscpConvGroupNormEps: number;
-  /** Kernel of each convolution, [time, frequency]. */
-  readonly sscpConvKernelSize: readonly (readonly [number, number])[];
-  /** Stride of each convolution, [time, frequency]. */
-  readonly sscpConvStrideSize: readonly (readonly [number, number])[];
-}
+export type {
+  Gemma3nTextConfig,
+  LayerType,
+  RopeParameters,
+} from "./text_config.ts";
+export type {
+  Gemma3nAudioConfig,
+  Gemma3nVisionConfig,
+} from "./tower_configs.ts";
 
 /** A whole checkpoint: Transformers' `Gemma3nConfig`. The towers are absent in a text-only checkpoint. */
 export interface Gemma3nConfig {
@@ -117,7 +50,7 @@ export function parseGemma3nConfig(json: JsonObject): Gemma3nConfig {
   const textConfig = parseTextConfig(
     textOnly ? fields : fields.object("text_config"),
   );
-  return {
+  const config = {
     textConfig,
     visionConfig: textOnly
       ? undefined
@@ -133,255 +66,19 @@ export function parseGemma3nConfig(json: JsonObject): Gemma3nConfig {
     imageTokenId: fields.integer("image_token_id", 262_145),
     audioTokenId: fields.integer("audio_token_id", 262_273),
   };
-}
-
-function parseTextConfig(fields: JsonFields): Gemma3nTextConfig {
-  const one = { min: 1 };
-  const layers = fields.integer("num_hidden_layers", 35, one);
-  const activation = fields.string("hidden_activation", "gelu_pytorch_tanh");
-  if (activation !== "gelu_pytorch_tanh") {
-    throw new UnsupportedError(
-      `Cannot use the activation "${activation}" of ${fields.where}: "gelu_pytorch_tanh" is supported`,
-    );
-  }
-  if (fields.boolean("attention_bias", false)) {
-    throw new UnsupportedError(
-      `Cannot use ${fields.where}: "attention_bias" is true, Gemma 3n has no biases`,
-    );
-  }
-  const config: Gemma3nTextConfig = {
-    vocabSize: fields.integer("vocab_size", 262_400, one),
-    hiddenSize: fields.integer("hidden_size", 2048, one),
-    intermediateSize: parseIntermediateSize(fields, layers),
-    numHiddenLayers: layers,
-    numAttentionHeads: fields.integer("num_attention_heads", 8, one),
-    numKeyValueHeads: fields.integer("num_key_value_heads", 2, one),
-    headDim: fields.integer("head_dim", 256, { min: 2 }),
-    maxPositionEmbeddings: fields.integer(
-      "max_position_embeddings",
-      32_768,
-      one,
-    ),
-    rmsNormEps: fields.number("rms_norm_eps", 1e-6, { min: 0 }),
-    slidingWindow: fields.integer("sliding_window", 512, one),
-    layerTypes: parseLayerTypes(fields, layers),
-    ropeParameters: parseRopeParameters(fields),
-    finalLogitSoftcapping: fields.number("final_logit_softcapping", 30) ||
-      undefined,
-    vocabSizePerLayerInput: fields.integer(
-      "vocab_size_per_layer_input",
-      262_144,
-      one,
-    ),
-    hiddenSizePerLayerInput: fields.integer(
-      "hidden_size_per_layer_input",
-      256,
-      one,
-    ),
-    altupActiveIdx: fields.integer("altup_active_idx", 0),
-    altupCorrectScale: fields.boolean("altup_correct_scale", true),
-    altupNumInputs: fields.integer("altup_num_inputs", 4, one),
-    numKvSharedLayers: fields.integer("num_kv_shared_layers", 15),
-    laurelRank: fields.integer("laurel_rank", 64, one),
-    activationSparsityPattern: parseSparsity(fields, layers),
-    bosTokenId: fields.integer("bos_token_id", 2),
-    eosTokenId: Array.isArray(fields.get("eos_token_id"))
-      ? fields.integers("eos_token_id")
-      : [fields.integer("eos_token_id", 1)],
-    padTokenId: fields.integer("pad_token_id", 0),
-  };
-  checkTextConfig(config, fields.where);
+  checkSoftTokens(config);
   return config;
 }
 
-function checkTextConfig(config: Gemma3nTextConfig, where: string): void {
-  const fail = (message: string): never => {
-    throw new CheckpointError(`Cannot use ${where}: ${message}`);
-  };
-  const { numAttentionHeads, numKeyValueHeads, headDim } = config;
-  if (numAttentionHeads % numKeyValueHeads !== 0) {
-    fail(
-      `${numAttentionHeads} attention heads cannot share ${numKeyValueHeads} key-value heads evenly`,
+function checkSoftTokens(config: Gemma3nConfig): void {
+  const { visionConfig, visionSoftTokensPerImage: wanted } = config;
+  if (visionConfig === undefined) return;
+  const side = visionConfig.msfaOutputResolution;
+  if (side * side !== wanted) {
+    throw new CheckpointError(
+      `Cannot use config.json: "vision_soft_tokens_per_image" is ${wanted}, "msfa_output_resolution" ${side} gives ${
+        side * side
+      }`,
     );
   }
-  if (headDim % 2 !== 0) {
-    fail(`"head_dim" is ${headDim}, wanted an even number`);
-  }
-  if (config.altupActiveIdx >= config.altupNumInputs) {
-    fail(
-      `"altup_active_idx" is ${config.altupActiveIdx}, there are ${config.altupNumInputs} streams`,
-    );
-  }
-  const owning = config.numHiddenLayers - config.numKvSharedLayers;
-  if (owning < 0) {
-    fail(
-      `${config.numKvSharedLayers} layers share keys and values, there are ${config.numHiddenLayers}`,
-    );
-  }
-  const types = new Set(config.layerTypes.slice(0, owning));
-  for (const type of config.layerTypes.slice(owning)) {
-    if (owning > 0 && !types.has(type)) {
-      fail(
-        `a ${type} layer shares keys and values, but no earlier one owns any`,
-      );
-    }
-  }
-}
-
-function parseIntermediateSize(fields: JsonFields, layers: number): number[] {
-  return Array.isArray(fields.get("intermediate_size"))
-    ? fields.integers("intermediate_size", layers, { min: 1 })
-    : Array<number>(layers).fill(
-      fields.integer("intermediate_size", 16_384, { min: 1 }),
-    );
-}
-
-function parseLayerTypes(fields: JsonFields, layers: number): LayerType[] {
-  if (!fields.has("layer_types")) {
-    return Array.from(
-      { length: layers },
-      (_, i) => (i + 1) % 5 === 0 ? "full_attention" : "sliding_attention",
-    );
-  }
-  return fields.strings("layer_types", layers).map((type) => {
-    if (type !== "sliding_attention" && type !== "full_attention") {
-      throw new UnsupportedError(
-        `Cannot use a layer of type "${type}" in ${fields.where}: "sliding_attention" and "full_attention" are supported`,
-      );
-    }
-    return type;
-  });
-}
-
-// Checkpoints of 2025 have rope_theta and rope_local_base_freq beside each
-// other instead of rope_parameters.
-function parseRopeParameters(
-  fields: JsonFields,
-): Record<LayerType, RopeParameters> {
-  const all = fields.object("rope_parameters");
-  const read = (type: LayerType, legacy: string, theta: number) => {
-    const rope = all.object(type);
-    const ropeType = rope.string("rope_type", "default");
-    if (ropeType !== "default") {
-      throw new UnsupportedError(
-        `Cannot use the rope type "${ropeType}" of ${rope.where}: "default" is supported`,
-      );
-    }
-    const fallback = fields.number(legacy, theta, { min: 1 });
-    return { ropeTheta: rope.number("rope_theta", fallback, { min: 1 }) };
-  };
-  if (fields.has("rope_scaling")) {
-    throw new UnsupportedError(
-      `Cannot use "rope_scaling" of ${fields.where}: scaled rotary embeddings are not supported`,
-    );
-  }
-  return {
-    sliding_attention: read(
-      "sliding_attention",
-      "rope_local_base_freq",
-      10_000,
-    ),
-    full_attention: read("full_attention", "rope_theta", 1_000_000),
-  };
-}
-
-function parseSparsity(fields: JsonFields, layers: number): number[] {
-  const range = { min: 0, max: 1 };
-  const value = fields.get("activation_sparsity_pattern");
-  if (Array.isArray(value)) {
-    return fields.numbers("activation_sparsity_pattern", layers, range);
-  }
-  if (value !== undefined) {
-    const one = fields.number("activation_sparsity_pattern", 0, range);
-    return Array<number>(layers).fill(one);
-  }
-  const sparse = layers > 10 ? 10 : 0;
-  return Array.from({ length: layers }, (_, i) => i < sparse ? 0.95 : 0);
-}
-
-function parseVisionConfig(fields: JsonFields): Gemma3nVisionConfig {
-  const architecture = fields.string("architecture", "mobilenetv5_300m_enc");
-  if (architecture !== "mobilenetv5_300m_enc") {
-    throw new UnsupportedError(
-      `Cannot use the vision architecture "${architecture}": "mobilenetv5_300m_enc" is supported`,
-    );
-  }
-  const args = fields.object("model_args");
-  return {
-    architecture,
-    hiddenSize: fields.integer("hidden_size", 2048, { min: 1 }),
-    vocabSize: fields.integer("vocab_size", 128, { min: 1 }),
-    vocabOffset: fields.integer("vocab_offset", 262_144),
-    rmsNormEps: fields.number("rms_norm_eps", 1e-6, { min: 0 }),
-    channelMultiplier: args.number("channel_multiplier", 1, { min: 1e-6 }),
-    msfaOutputResolution: args.integer("msfa_output_resolution", 16, {
-      min: 1,
-    }),
-  };
-}
-
-function parseAudioConfig(fields: JsonFields): Gemma3nAudioConfig {
-  const one = { min: 1 };
-  return {
-    vocabSize: fields.integer("vocab_size", 128, one),
-    vocabOffset: fields.integer("vocab_offset", 262_272),
-    inputFeatSize: fields.integer("input_feat_size", 128, one),
-    hiddenSize: fields.integer("hidden_size", 1536, one),
-    rmsNormEps: fields.number("rms_norm_eps", 1e-6, { min: 0 }),
-    gradientClipping: fields.number("gradient_clipping", 1e10, { min: 0 }),
-    confAttentionChunkSize: fields.integer(
-      "conf_attention_chunk_size",
-      12,
-      one,
-    ),
-    confAttentionContextLeft: fields.integer("conf_attention_context_left", 13),
-    confAttentionContextRight: fields.integer(
-      "conf_attention_context_right",
-      0,
-    ),
-    confAttentionLogitCap: fields.number("conf_attention_logit_cap", 50),
-    confNumAttentionHeads: fields.integer("conf_num_attention_heads", 8, one),
-    confNumHiddenLayers: fields.integer("conf_num_hidden_layers", 12),
-    confConvKernelSize: fields.integer("conf_conv_kernel_size", 5, one),
-    confReductionFactor: fields.integer("conf_reduction_factor", 4, one),
-    confResidualWeight: fields.number("conf_residual_weight", 0.5),
-    sscpConvChannelSize: pair(fields, "sscp_conv_channel_size", [128, 32]),
-    sscpConvGroupNormEps: fields.number("sscp_conv_group_norm_eps", 1e-3, {
-      min: 0,
-    }),
-    sscpConvKernelSize: pairs(fields, "sscp_conv_kernel_size", [[3, 3], [
-      3,
-      3,
-    ]]),
-    sscpConvStrideSize: pairs(fields, "sscp_conv_stride_size", [[2, 2], [
-      2,
-      2,
-    ]]),
-  };
-}
-
-type Pair = readonly [number, number];
-
-function pair(fields: JsonFields, key: string, fallback: Pair): Pair {
-  if (!fields.has(key)) return fallback;
-  return fields.integers(key, 2, { min: 1 }) as [number, number];
-}
-
-function pairs(
-  fields: JsonFields,
-  key: string,
-  fallback: readonly Pair[],
-): readonly Pair[] {
-  if (!fields.has(key)) return fallback;
-  return fields.list(key, (value, label) => {
-    if (!Array.isArray(value)) {
-      throw new CheckpointError(
-        `Cannot use ${fields.where}: "${label}" is not a pair of integers`,
-      );
-    }
-    return pair(new JsonFields({ [label]: value }, fields.where), label, [
-      1,
-      1,
-    ]);
-  }, 2);
 }
