@@ -4,6 +4,15 @@ import type { Shape } from "../core/shape.ts";
 import type { Weight } from "./ops.ts";
 import type { WeightKind } from "./device.ts";
 
+/** Options of {@link WeightLoader.weight}. */
+export interface WeightOptions {
+  /**
+   * Applied to every value on its way from the file to the device, for the
+   * few parameters that are never used as stored. Needs the kind `vector`.
+   */
+  readonly map?: ((value: number) => number) | undefined;
+}
+
 /** Turns checkpoint names into weights of a device. */
 export interface WeightLoader {
   /**
@@ -12,7 +21,12 @@ export interface WeightLoader {
    * @throws {CheckpointError} When the checkpoint lacks the name or has
    * another shape or type.
    */
-  weight(kind: WeightKind, name: string, shape: Shape): Weight;
+  weight(
+    kind: WeightKind,
+    name: string,
+    shape: Shape,
+    options?: WeightOptions,
+  ): Weight;
   /** A loader that puts `prefix` before every name. */
   scope(prefix: string): WeightLoader;
 }
