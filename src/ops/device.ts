@@ -80,7 +80,8 @@ export interface Device extends AsyncDisposable {
   /** Writes part of a weight. Only after `allocate()`. */
   writeWeight(weight: Weight, rows: WeightRows): Promise<void>;
   /**
-   * Takes a store from what `reserveKv()` reserved.
+   * Takes a store from what `reserveKv()` reserved. Inside `plan()` it gives a
+   * stand-in of that size, good for that plan only.
    *
    * @throws {DeviceError} When none of that size is free.
    */

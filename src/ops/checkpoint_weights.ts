@@ -1,0 +1,131 @@
+// A WeightLoader over a checkpoint and a device: declares, then streams.
+import { decodeToFloat32 } from "../core/dtype.ts";
+import { CheckpointError } from "../core/errors.ts";
+import { formatShape, sameShape, type Shape } from "../core/shape.ts";
+import type { Checkpoint, RowBlock } from "../io/checkpoint.ts";
+import type { Device, WeightKind } from "./device.ts";
+import type { Weight } from "./ops.ts";
+import type { WeightLoader, WeightOptions } from "./weight_loader.ts";
+
+/** How far a load has come. */
+export interface LoadProgress {
+  /** Bytes read so far. */
+  readonly loadedBytes: number;
+  /** Bytes to read. */
+  readonly totalBytes: number;
+  /** The tensor whose bytes came last. */
+  readonly tensor: string;
+}
+
+/** Options of {@link CheckpointWeights.load}. */
+export interface LoadOptions {
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+interface Declared {
+  readonly name: string;
+  readonly weight: Weight;
+  readonly bytes: number;
+  readonly map: WeightOptions["map"];
+}
+
+/** Weights declared on a device, to be filled from a checkpoint. */
+export class CheckpointWeights implements WeightLoader {
+  readonly #device: Device;
+  readonly #checkpoint: Checkpoint;
+  readonly #prefix: string;
+  /** Shared by all scopes. */
+  readonly #declared: Declared[];
+
+  /** A loader of tensors whose names begin with `prefix`. */
+  constructor(
+    device: Device,
+    checkpoint: Checkpoint,
+    prefix = "",
+    declared: Declared[] = [],
+  ) {
+    this.#device = device;
+    this.#checkpoint = checkpoint;
+    this.#prefix = prefix;
+    this.#declared = declared;
+  }
+
+  /** A loader whose names have `prefix` in front; `load()` on any fills all. */
+  scope(prefix: string): CheckpointWeights {
+    return new CheckpointWeights(
+      this.#device,
+      this.#checkpoint,
+      this.#prefix + prefix,
+      this.#declared,
+    );
+  }
+
+  /** Declares a weight, see {@link WeightLoader.weight}. */
+  weight(
+    kind: WeightKind,
+    name: string,
+    shape: Shape,
+    options: WeightOptions = {},
+  ): Weight {
+    const full = this.#prefix + name;
+    const { rows, rowBytes } = checkedTensor(this.#checkpoint, full, shape);
+    const weight = this.#device.declareWeight({ name: full, shape, kind });
+    this.#declared.push({
+      name: full,
+      weight,
+      bytes: rows * rowBytes,
+      map: options.map,
+    });
+    return weight;
+  }
+
+  /** Streams all declared weights to the device, in blocks of rows. */
+  async load(options: LoadOptions = {}): Promise<void> {
+    const totalBytes = this.#declared.reduce((sum, d) => sum + d.bytes, 0);
+    let loadedBytes = 0;
+    for (const { name, weight, map } of this.#declared) {
+      for await (const block of this.#checkpoint.rowBlocks(name)) {
+        options.signal?.throwIfAborted();
+        loadedBytes += block.bytes.byteLength;
+        await this.#device.writeWeight(
+          weight,
+          map ? mapped(block, map) : block,
+        );
+        options.onProgress?.({ loadedBytes, totalBytes, tensor: name });
+      }
+    }
+  }
+
+  /** Names declared so far. */
+  names(): string[] {
+    return this.#declared.map((d) => d.name);
+  }
+}
+
+/**
+ * Looks a tensor up and checks its shape.
+ *
+ * @throws {CheckpointError} When it is missing or has another shape.
+ */
+export function checkedTensor(
+  checkpoint: Checkpoint,
+  name: string,
+  shape: Shape,
+): ReturnType<Checkpoint["get"]> {
+  const tensor = checkpoint.get(name);
+  if (!sameShape(tensor.shape, shape)) {
+    throw new CheckpointError(
+      `Cannot load tensor "${name}": config.json implies shape ${
+        formatShape(shape)
+      }, "${tensor.file}" has ${formatShape(tensor.shape)}`,
+      { tensor: name, file: tensor.file },
+    );
+  }
+  return tensor;
+}
+
+function mapped(block: RowBlock, map: (value: number) => number): RowBlock {
+  const values = decodeToFloat32(block.bytes, block.dtype).map(map);
+  return { ...block, dtype: "f32", bytes: new Uint8Array(values.buffer) };
+}

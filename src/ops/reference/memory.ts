@@ -1,0 +1,137 @@
+// What the reference device keeps: tensors of a step, weights, key-value
+// stores. Everything is float32 in ordinary typed arrays.
+import { decodeToFloat32, STORAGE_BYTES } from "../../core/dtype.ts";
+import { InputError } from "../../core/errors.ts";
+import { formatShape, numel, type Shape } from "../../core/shape.ts";
+import type { WeightKind, WeightRows, WeightSpec } from "../device.ts";
+import type { KvSpec, KvStore, Tensor, Weight } from "../ops.ts";
+
+/** Memory of one result; several tensors may view it. */
+export class Storage {
+  readonly size: number;
+  /** There from the command that makes it to the last one that reads it. */
+  data: Float32Array | undefined;
+  /** Index of the last command that reads it; -1 when none does. */
+  lastUse = -1;
+
+  constructor(size: number, data?: Float32Array) {
+    this.size = size;
+    this.data = data;
+  }
+}
+
+/** A tensor: part of a storage under a shape. */
+export class ReferenceTensor implements Tensor {
+  readonly shape: Shape;
+  readonly storage: Storage;
+  /** Index of its first element in the storage. */
+  readonly offset: number;
+  /** The step it belongs to. */
+  readonly step: number;
+
+  constructor(shape: Shape, storage: Storage, offset: number, step: number) {
+    this.shape = shape;
+    this.storage = storage;
+    this.offset = offset;
+    this.step = step;
+  }
+
+  /** Its elements; only while its step runs. */
+  get data(): Float32Array {
+    const { data } = this.storage;
+    if (!data) {
+      throw new Error(
+        `Cannot read a tensor ${formatShape(this.shape)}: it has no memory`,
+      );
+    }
+    return data.subarray(this.offset, this.offset + numel(this.shape));
+  }
+}
+
+/** A weight: float32, in the order of the checkpoint. */
+export class ReferenceWeight implements Weight {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly kind: WeightKind;
+  /** Empty until `allocate()`. */
+  data: Float32Array = new Float32Array(0);
+  /** 1 for each slice that was written. */
+  private readonly written: Uint8Array;
+  private missing: number;
+
+  constructor(spec: WeightSpec) {
+    this.name = spec.name;
+    this.shape = spec.shape;
+    this.kind = spec.kind;
+    this.missing = spec.shape[0] ?? 1;
+    this.written = new Uint8Array(this.missing);
+  }
+
+  /** Takes its memory. */
+  allocate(): void {
+    this.data = new Float32Array(numel(this.shape));
+  }
+
+  /** Whether every slice was written. */
+  get complete(): boolean {
+    return this.missing === 0;
+  }
+
+  /**
+   * Decodes slices into place.
+   *
+   * @throws {InputError} When they lie outside the weight or the bytes have
+   * another length.
+   */
+  write({ firstRow, rows, dtype, bytes }: WeightRows): void {
+    const end = firstRow + rows;
+    if (firstRow < 0 || rows < 0 || end > this.written.length) {
+      throw new InputError(
+        `Cannot write rows ${firstRow}..${end} of weight "${this.name}": ` +
+          `its shape is ${formatShape(this.shape)}`,
+      );
+    }
+    const rowSize = numel(this.shape.slice(1));
+    const wanted = rows * rowSize * STORAGE_BYTES[dtype];
+    if (bytes.byteLength !== wanted) {
+      throw new InputError(
+        `Cannot write rows ${firstRow}..${end} of weight "${this.name}": ` +
+          `found ${bytes.byteLength} bytes, wanted ${wanted} of ${dtype}`,
+      );
+    }
+    this.data.set(decodeToFloat32(bytes, dtype), firstRow * rowSize);
+    for (let row = firstRow; row < end; row++) {
+      this.missing -= 1 - this.written[row]!;
+      this.written[row] = 1;
+    }
+  }
+}
+
+/** A ring of keys and values, `[capacity, K, H]` each, that knows what it holds. */
+export class ReferenceKvStore implements KvStore {
+  readonly kvStore = true;
+  readonly capacity: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly keys: Float32Array;
+  readonly values: Float32Array;
+  /** The position each row holds; -1 for none. */
+  readonly positions: Int32Array;
+  /** Whether a caller has it. */
+  taken = false;
+
+  constructor({ capacity, kvHeads, headDim }: KvSpec) {
+    this.capacity = capacity;
+    this.kvHeads = kvHeads;
+    this.headDim = headDim;
+    const size = capacity * kvHeads * headDim;
+    this.keys = new Float32Array(size);
+    this.values = new Float32Array(size);
+    this.positions = new Int32Array(capacity).fill(-1);
+  }
+}
+
+/** Bytes of keys and values of a store. */
+export function kvBytes({ capacity, kvHeads, headDim }: KvSpec): number {
+  return 2 * 4 * capacity * kvHeads * headDim;
+}
