@@ -1,0 +1,260 @@
+// One view over a checkpoint: a single safetensors file, or shards named by
+// model.safetensors.index.json. Data is read in blocks of rows, a row being one
+// slice along a tensor's first dimension.
+import type { StorageDtype } from "../core/dtype.ts";
+import { CheckpointError, UnsupportedError } from "../core/errors.ts";
+import type { Shape } from "../core/shape.ts";
+import type { ByteSource } from "./byte_source.ts";
+import type { ModelFiles } from "./model_files.ts";
+import {
+  readSafetensorsHeader,
+  type SafetensorsHeader,
+  type SafetensorsTensor,
+} from "./safetensors.ts";
+import { INDEX_NAME, readShardIndex } from "./shard_index.ts";
+
+/** A tensor of a checkpoint. */
+export interface CheckpointTensor {
+  readonly name: string;
+  readonly dtype: StorageDtype;
+  readonly shape: Shape;
+  /** Name of the file that holds it. */
+  readonly file: string;
+  /** Slices along the first dimension; 1 for a scalar. */
+  readonly rows: number;
+  /** Bytes of one slice. */
+  readonly rowBytes: number;
+}
+
+/** Consecutive rows of a tensor, as stored. */
+export interface RowBlock {
+  readonly firstRow: number;
+  readonly rows: number;
+  readonly dtype: StorageDtype;
+  /** Little-endian; valid until the next block is asked for. */
+  readonly bytes: Uint8Array;
+}
+
+/** The tensors of a model, read from one or many files. */
+export interface Checkpoint extends AsyncDisposable {
+  /** Names of all tensors. */
+  names(): readonly string[];
+  /** Whether there is a tensor of that name. */
+  has(name: string): boolean;
+  /**
+   * What is known of a tensor.
+   *
+   * @throws {CheckpointError} When there is none.
+   * @throws {UnsupportedError} When its elements are not F32, F16 or BF16.
+   */
+  get(name: string): CheckpointTensor;
+  /**
+   * Reads rows as stored, little-endian, into the start of `into` (which may
+   * lie in shared memory) or into a new array.
+   *
+   * @throws {CheckpointError} When the tensor has no such rows.
+   */
+  readRows(
+    name: string,
+    firstRow: number,
+    rows: number,
+    into?: Uint8Array,
+  ): Promise<Uint8Array>;
+  /**
+   * The whole tensor in blocks of at most `maxBytes` (default 16 MiB), or of
+   * one row where a row is larger. Blocks share one buffer.
+   */
+  rowBlocks(name: string, maxBytes?: number): AsyncGenerator<RowBlock>;
+}
+
+/** Name of an unsharded checkpoint. */
+const SINGLE_NAME = "model.safetensors";
+const BLOCK_BYTES = 16 * 1024 * 1024;
+const STORAGE: Readonly<Record<string, StorageDtype>> = {
+  F32: "f32",
+  F16: "f16",
+  BF16: "bf16",
+};
+
+interface Located extends SafetensorsTensor {
+  readonly file: string;
+  readonly source: ByteSource;
+}
+
+/**
+ * Opens the checkpoint of a model and reads its headers. Dispose it to close
+ * its files.
+ *
+ * @throws {CheckpointError} When a file is missing, truncated or damaged, or
+ * lacks a tensor that the index places in it.
+ * @throws {HubError} When the network fails.
+ */
+export async function openCheckpoint(files: ModelFiles): Promise<Checkpoint> {
+  const sources: ByteSource[] = [];
+  const open = async (file: string) => {
+    const source = await files.open(file);
+    if (source !== undefined) sources.push(source);
+    return source;
+  };
+  try {
+    const single = await open(SINGLE_NAME);
+    const tensors = single === undefined
+      ? await locateSharded(files, open)
+      : locate(SINGLE_NAME, single, await readSafetensorsHeader(single));
+    return checkpoint(files.describe(), tensors, sources);
+  } catch (error) {
+    await closeAll(sources);
+    throw error;
+  }
+}
+
+function locate(
+  file: string,
+  source: ByteSource,
+  header: SafetensorsHeader,
+): Map<string, Located> {
+  return new Map(
+    [...header.tensors].map((
+      [name, tensor],
+    ) => [name, { ...tensor, file, source }]),
+  );
+}
+
+async function locateSharded(
+  files: ModelFiles,
+  open: (file: string) => Promise<ByteSource | undefined>,
+): Promise<Map<string, Located>> {
+  const text = await files.readText(INDEX_NAME);
+  if (text === undefined) {
+    throw new CheckpointError(
+      `Cannot find the weights of ${files.describe()}: it has neither "${SINGLE_NAME}" nor "${INDEX_NAME}"`,
+      { file: SINGLE_NAME },
+    );
+  }
+  const index = readShardIndex(text);
+  const tensors = new Map<string, Located>();
+  for (const [file, names] of index.shards) {
+    const source = await open(file);
+    if (source === undefined) {
+      throw new CheckpointError(
+        `Cannot find "${file}" in ${files.describe()}: "${INDEX_NAME}" places tensor "${
+          names[0]
+        }" in it; fetch it`,
+        { file, tensor: names[0]! },
+      );
+    }
+    const shard = locate(file, source, await readSafetensorsHeader(source));
+    for (const name of names) {
+      const tensor = shard.get(name);
+      if (tensor === undefined) {
+        throw new CheckpointError(
+          `Cannot find tensor "${name}" in "${file}": "${INDEX_NAME}" places it there; fetch both files again`,
+          { tensor: name, file },
+        );
+      }
+      tensors.set(name, tensor);
+    }
+  }
+  checkTotalSize(index.totalSize, tensors);
+  return tensors;
+}
+
+function checkTotalSize(
+  wanted: number | undefined,
+  tensors: ReadonlyMap<string, Located>,
+): void {
+  if (wanted === undefined) return;
+  let found = 0;
+  for (const { byteLength } of tensors.values()) found += byteLength;
+  if (found !== wanted) {
+    throw new CheckpointError(
+      `Cannot use "${INDEX_NAME}": it gives a total size of ${wanted} bytes, the tensors it lists have ${found}; ` +
+        "fetch all files again",
+      { file: INDEX_NAME },
+    );
+  }
+}
+
+function checkpoint(
+  description: string,
+  tensors: ReadonlyMap<string, Located>,
+  sources: readonly ByteSource[],
+): Checkpoint {
+  const find = (name: string): Located => {
+    const found = tensors.get(name);
+    if (found === undefined) {
+      throw new CheckpointError(
+        `Cannot find tensor "${name}" in the checkpoint of ${description}`,
+        { tensor: name },
+      );
+    }
+    return found;
+  };
+  const get = (name: string) => describeTensor(name, find(name));
+  const readRows: Checkpoint["readRows"] = async (
+    name,
+    firstRow,
+    rows,
+    into,
+  ) => {
+    const tensor = get(name);
+    checkRows(tensor, firstRow, rows);
+    const { source, offset } = find(name);
+    const { rowBytes } = tensor;
+    return await source.read(
+      offset + firstRow * rowBytes,
+      rows * rowBytes,
+      into,
+    );
+  };
+  return {
+    names: () => [...tensors.keys()],
+    has: (name) => tensors.has(name),
+    get,
+    readRows,
+    async *rowBlocks(name, maxBytes = BLOCK_BYTES) {
+      const { rows, rowBytes, dtype } = get(name);
+      if (rowBytes === 0) return;
+      const step = Math.max(1, Math.floor(maxBytes / rowBytes));
+      const buffer = new Uint8Array(Math.min(step, rows) * rowBytes);
+      for (let firstRow = 0; firstRow < rows; firstRow += step) {
+        const count = Math.min(step, rows - firstRow);
+        const bytes = await readRows(name, firstRow, count, buffer);
+        yield { firstRow, rows: count, dtype, bytes };
+      }
+    },
+    [Symbol.asyncDispose]: () => closeAll(sources),
+  };
+}
+
+function describeTensor(name: string, found: Located): CheckpointTensor {
+  const dtype = STORAGE[found.dtype];
+  if (dtype === undefined) {
+    throw new UnsupportedError(
+      `Cannot use tensor "${name}" of "${found.file}" as a weight: its elements are ${found.dtype}, not F32, F16 or BF16`,
+    );
+  }
+  const { shape, file, byteLength } = found;
+  const rows = shape[0] ?? 1;
+  const rowBytes = rows === 0 ? 0 : byteLength / rows;
+  return { name, dtype, shape, file, rows, rowBytes };
+}
+
+function checkRows(
+  tensor: CheckpointTensor,
+  firstRow: number,
+  rows: number,
+): void {
+  if (firstRow < 0 || rows < 0 || firstRow + rows > tensor.rows) {
+    throw new CheckpointError(
+      `Cannot read rows ${firstRow} to ${
+        firstRow + rows
+      } of tensor "${tensor.name}": it has ${tensor.rows}`,
+      { tensor: tensor.name, file: tensor.file },
+    );
+  }
+}
+
+async function closeAll(sources: readonly ByteSource[]): Promise<void> {
+  await Promise.all(sources.map((source) => source.close()));
+}
