@@ -109,9 +109,9 @@ export function parseAudioConfig(fields: JsonFields): Gemma3nAudioConfig {
   const one = { min: 1 };
   const hiddenSize = fields.integer("hidden_size", 1536, one);
   const heads = fields.integer("conf_num_attention_heads", 8, one);
-  if (hiddenSize % heads !== 0) {
+  if (hiddenSize % heads !== 0 || hiddenSize % 2 !== 0) {
     throw new CheckpointError(
-      `Cannot use ${fields.where}: ${heads} attention heads cannot share ${hiddenSize} channels evenly`,
+      `Cannot use ${fields.where}: "hidden_size" is ${hiddenSize}, wanted an even number that "conf_num_attention_heads", ${heads}, divides`,
     );
   }
   return {
