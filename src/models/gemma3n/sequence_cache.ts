@@ -45,7 +45,7 @@ export class SequenceCache implements Disposable {
   readonly #window: number;
   #stores: readonly KvStore[];
   #length = 0;
-  /** Most tokens ever held: a ring keeps the last rows of these, also after a crop. */
+  /** Most tokens ever written: a ring keeps the last rows of these, also after a crop. */
   #highest = 0;
 
   /** Takes the stores from `device`. */
@@ -91,11 +91,12 @@ export class SequenceCache implements Disposable {
   }
 
   /**
-   * Checks that `count` more tokens fit.
+   * Makes ready for a step that writes `count` more tokens, which may fail
+   * half-way and leave its rows written.
    *
-   * @throws {ContextLengthError} When they do not.
+   * @throws {ContextLengthError} When they do not fit.
    */
-  checkRoom(count: number): void {
+  reserve(count: number): void {
     const requested = this.#length + count;
     if (requested > this.maxLength) {
       throw new ContextLengthError(
@@ -104,12 +105,12 @@ export class SequenceCache implements Disposable {
         { requested, available: this.maxLength },
       );
     }
+    this.#highest = Math.max(this.#highest, requested);
   }
 
   /** Counts tokens whose keys and values a step has written. */
   advance(count: number): void {
     this.#length += count;
-    this.#highest = Math.max(this.#highest, this.#length);
   }
 
   /**
