@@ -1,0 +1,38 @@
+// The platform of browsers, their workers and other runtimes that offer web
+// standards alone. There are no local files; callers pass Blobs or addresses.
+import { UnsupportedError } from "../core/errors.ts";
+import type { Platform } from "./platform.ts";
+
+/** Makes the platform of browsers. */
+export function createBrowserPlatform(): Platform {
+  return {
+    name: "browser",
+    openFile: (path) =>
+      Promise.reject(
+        new UnsupportedError(
+          `Cannot open the local file "${path}" here: pass an https: address, or an object that opens files by name`,
+        ),
+      ),
+    stat: () => Promise.resolve("missing"),
+    fetch: (input, init) => globalThis.fetch(input, init),
+    yieldToEventLoop,
+    now: () => performance.now(),
+    availableParallelism: globalThis.navigator?.hardwareConcurrency ?? 1,
+    env: () => undefined,
+  };
+}
+
+/**
+ * A message to oneself: no 4 ms clamp as timers have. `scheduler.yield()` would
+ * come back before timers and starve them.
+ */
+function yieldToEventLoop(): Promise<void> {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close(); // an open port keeps a process alive
+      resolve();
+    };
+    port2.postMessage(undefined);
+  });
+}

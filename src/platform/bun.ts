@@ -1,0 +1,13 @@
+// Bun's platform: Node's, by another name.
+import type { Platform } from "./platform.ts";
+import { createNodePlatform } from "./node.ts";
+
+/** Whether this is Bun. */
+export function isBun(): boolean {
+  return "Bun" in globalThis;
+}
+
+/** Makes the platform of Bun. */
+export async function createBunPlatform(): Promise<Platform> {
+  return { ...await createNodePlatform(), name: "bun" };
+}

@@ -1,0 +1,40 @@
+// Which runtime this is.
+import { UnsupportedError } from "../core/errors.ts";
+import { createBrowserPlatform } from "./browser.ts";
+import { createBunPlatform, isBun } from "./bun.ts";
+import { createDenoPlatform, isDeno } from "./deno.ts";
+import { createNodePlatform, createNodeTerminal, isNode } from "./node.ts";
+import type { Platform } from "./platform.ts";
+import type { Terminal } from "./terminal.ts";
+
+let platform: Promise<Platform> | undefined;
+let terminal: Promise<Terminal> | undefined;
+
+/** The platform of this runtime; the same one each time. */
+export function detectPlatform(): Promise<Platform> {
+  return platform ??= pickPlatform();
+}
+
+// Deno and Bun also have what Node is known by, so Node comes after them.
+async function pickPlatform(): Promise<Platform> {
+  if (isDeno()) return createDenoPlatform();
+  if (isBun()) return await createBunPlatform();
+  if (isNode()) return await createNodePlatform();
+  return createBrowserPlatform();
+}
+
+/**
+ * The terminal of this runtime; the same one each time.
+ *
+ * @throws {UnsupportedError} Where there are no standard streams.
+ */
+export function detectTerminal(): Promise<Terminal> {
+  return terminal ??= pickTerminal();
+}
+
+async function pickTerminal(): Promise<Terminal> {
+  if (isDeno() || isBun() || isNode()) return await createNodeTerminal();
+  throw new UnsupportedError(
+    "Cannot use a terminal here: run the command line in Deno, Bun or Node",
+  );
+}

@@ -1,0 +1,136 @@
+// Node's platform. Its modules are imported when it is created, so that bundles
+// for browsers do not contain them. Deno and Bun offer the same modules and
+// build on what is here.
+import type { Platform, PlatformFile } from "./platform.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Whether this is Node, or a runtime that passes for it. */
+export function isNode(): boolean {
+  const { process } = globalThis as {
+    process?: { versions?: { node?: string } };
+  };
+  return typeof process?.versions?.node === "string" &&
+    globalThis.navigator?.userAgent !== "Cloudflare-Workers";
+}
+
+/** Makes the platform of Node 20 and later. */
+export async function createNodePlatform(): Promise<Platform> {
+  const { availableParallelism } = await import("node:os");
+  const { env } = await import("node:process");
+  return {
+    name: "node",
+    openFile: openNodeFile,
+    stat: statNodePath,
+    fetch: (input, init) => globalThis.fetch(input, init),
+    yieldToEventLoop: () => new Promise((resolve) => setImmediate(resolve)),
+    now: () => performance.now(),
+    availableParallelism: availableParallelism(),
+    env: (name) => env[name],
+  };
+}
+
+/** Largest single read: the system call takes less than 2 GiB. */
+const MAX_READ_BYTES = 2 ** 30;
+
+/** {@link Platform.openFile} by node:fs, which Deno and Bun have too. */
+export async function openNodeFile(path: string): Promise<PlatformFile> {
+  const { open } = await import("node:fs/promises");
+  const handle = await open(path, "r");
+  const { size } = await handle.stat();
+  return {
+    size,
+    async read(offset, length, into = new Uint8Array(length)) {
+      let filled = 0;
+      while (filled < length) {
+        const wanted = Math.min(length - filled, MAX_READ_BYTES);
+        const at = offset + filled;
+        const { bytesRead } = await handle.read(into, filled, wanted, at);
+        if (bytesRead === 0) break;
+        filled += bytesRead;
+      }
+      return into.subarray(0, filled);
+    },
+    close: () => handle.close(),
+  };
+}
+
+/** {@link Platform.stat} by node:fs. */
+export async function statNodePath(
+  path: string,
+): Promise<"file" | "directory" | "missing"> {
+  const { stat } = await import("node:fs/promises");
+  try {
+    return (await stat(path)).isDirectory() ? "directory" : "file";
+  } catch (error) {
+    const { code } = error as { code?: string };
+    if (code === "ENOENT" || code === "ENOTDIR") return "missing";
+    throw error;
+  }
+}
+
+/** Makes the terminal of Node, Deno and Bun. */
+export async function createNodeTerminal(): Promise<Terminal> {
+  const { default: process } = await import("node:process");
+  const { isatty } = await import("node:tty");
+  const descriptors = { stdin: 0, stdout: 1, stderr: 2 };
+  return {
+    args: process.argv.slice(2),
+    async readStdin() {
+      let text = "";
+      for await (const part of textParts(process.stdin)) text += part;
+      return text;
+    },
+    lines: () => splitLines(textParts(process.stdin)),
+    write: (text) => writeTo(process.stdout, text),
+    writeError: (text) => writeTo(process.stderr, text),
+    isTerminal: (stream) => isatty(descriptors[stream]),
+    exit: (code) => process.exit(code),
+    onInterrupt(handler) {
+      process.on("SIGINT", handler);
+      return () => void process.off("SIGINT", handler);
+    },
+  };
+}
+
+async function* textParts(
+  stream: AsyncIterable<Uint8Array | string>,
+): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  for await (const part of stream) {
+    yield typeof part === "string"
+      ? part
+      : decoder.decode(part, { stream: true });
+  }
+  yield decoder.decode();
+}
+
+async function* splitLines(
+  parts: AsyncIterable<string>,
+): AsyncGenerator<string> {
+  let rest = "";
+  for await (const part of parts) {
+    const lines = (rest + part).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) yield line.replace(/\r$/, "");
+  }
+  if (rest !== "") yield rest;
+}
+
+/** The side of a writable stream that is used here. */
+interface TextSink {
+  write(text: string, done: (error?: Error | null) => void): unknown;
+  once(event: "error", listener: (error: Error) => void): unknown;
+  off(event: "error", listener: (error: Error) => void): unknown;
+}
+
+function writeTo(stream: TextSink, text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    // Without a listener a closed pipe would end the process from outside.
+    stream.once("error", reject);
+    stream.write(text, (error) => {
+      if (error) return reject(error);
+      stream.off("error", reject);
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,50 @@
+// Which runtime runs the tests, told independently of src/platform, and how to
+// start it again with a script.
+import { spawn } from "node:child_process";
+import process from "node:process";
+
+/** Name of the runtime, by what it reports as its versions. */
+export function runtimeName(): "deno" | "bun" | "node" {
+  const versions = process.versions as Record<string, string | undefined>;
+  if (versions["deno"] !== undefined) return "deno";
+  return versions["bun"] === undefined ? "node" : "bun";
+}
+
+const FLAGS = {
+  deno: ["run", "--no-check", "--allow-read"],
+  bun: [],
+  node: ["--import", "tsx"],
+};
+
+/** What a script did. */
+export interface ScriptResult {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/**
+ * Runs a TypeScript file in the same runtime. Deno grants it nothing but
+ * reading. `onStdout` sees each piece of output as it comes.
+ */
+export function runScript(
+  path: string,
+  args: readonly string[],
+  input: string | Uint8Array,
+  onStdout: (text: string, child: ReturnType<typeof spawn>) => void = () => {},
+): Promise<ScriptResult> {
+  const command = [...FLAGS[runtimeName()], path, ...args];
+  const child = spawn(process.execPath, command);
+  let stdout = "";
+  let stderr = "";
+  child.stdout.on("data", (data) => {
+    stdout += data;
+    onStdout(String(data), child);
+  });
+  child.stderr.on("data", (data) => stderr += data);
+  child.stdin.end(input);
+  return new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code) => resolve({ code, stdout, stderr }));
+  });
+}
