@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { InputError } from "../../../src/core/errors.ts";
+import { type HostTensor, hostTensor } from "../../../src/core/tensor.ts";
+import type { Gemma3nVisionConfig } from "../../../src/models/gemma3n/config.ts";
+import { imageFeatures } from "../../../src/models/gemma3n/vision_encoder.ts";
+import { picturePixels } from "../../../src/models/gemma3n/vision_pixels.ts";
+import {
+  type VisionTower,
+  visionTowerWeights,
+} from "../../../src/models/gemma3n/vision_weights.ts";
+import type { Device } from "../../../src/ops/device.ts";
+import { golden } from "../../golden.ts";
+import { assertClose, devices } from "../../testing.ts";
+import { tinyCheckpoint, tinyConfig } from "./tiny_checkpoint.ts";
+
+// Features are of order 1; float32 in another order moves them by 1e-5.
+const TOLERANCE = 1e-3;
+
+const expected = await golden();
+const { visionConfig, textConfig } = await tinyConfig();
+const config = visionConfig!;
+
+/** A device with the vision tower in it and room for pictures of `size`. */
+async function visionDevice(
+  create: () => Promise<Device>,
+  visionConfig: Gemma3nVisionConfig,
+  [rows, columns]: readonly [number, number],
+): Promise<{ device: Device; tower: VisionTower }> {
+  const device = await create();
+  const { loader, write } = await tinyCheckpoint(device);
+  const tower = visionTowerWeights(loader, visionConfig, textConfig.hiddenSize);
+  const blank = new Float32Array(rows * columns * 3);
+  device.plan(() => {
+    const pixels = device.upload(blank, [rows, columns, 3]);
+    imageFeatures(device.ops, tower, visionConfig, pixels);
+  });
+  await device.allocate();
+  await write();
+  return { device, tower };
+}
+
+/** Features of every picture, one after another. */
+async function features(
+  create: () => Promise<Device>,
+  visionConfig: Gemma3nVisionConfig,
+  pixelValues: HostTensor<"float32">,
+): Promise<Float32Array> {
+  const [count, , rows, columns] = pixelValues.shape;
+  const size = [rows!, columns!] as const;
+  const set = await visionDevice(create, visionConfig, size);
+  await using device = set.device;
+  const out: number[] = [];
+  for (let i = 0; i < count!; i++) {
+    const { data, shape } = picturePixels(pixelValues, i);
+    const pixels = device.upload(data, shape);
+    const [values] = await device.read([
+      imageFeatures(device.ops, set.tower, visionConfig, pixels),
+    ]);
+    out.push(...values!);
+  }
+  return Float32Array.from(out);
+}
+
+for (const { name: device, create } of await devices()) {
+  for (const name of ["image", "images"]) {
+    test(`image features of "${name}" on ${device}`, async () => {
+      const pixels = expected.float32(`${name}.pixel_values`);
+      const wanted = expected.float32(`${name}.image_features`);
+      const actual = await features(create, config, pixels);
+      assertClose(actual, wanted.data, { atol: TOLERANCE, label: name });
+    });
+  }
+
+  // 8 divides the 16 cells of the finest features: pooled; 12 does not.
+  for (const resolution of [8, 12]) {
+    const name = `vision_res${resolution}`;
+    test(`image features of "${name}" on ${device}`, async () => {
+      const pixels = expected.float32("image.pixel_values");
+      const wanted = expected.float32(`${name}.image_features`);
+      const resized = { ...config, msfaOutputResolution: resolution };
+      const actual = await features(create, resized, pixels);
+      assert.equal(actual.length, resolution ** 2 * textConfig.hiddenSize);
+      assertClose(actual, wanted.data, { atol: TOLERANCE, label: name });
+    });
+  }
+}
+
+test("picturePixels() interleaves the planes of one picture", () => {
+  const planes = Float32Array.from({ length: 2 * 3 * 2 * 5 }, (_, i) => i);
+  const { shape, data } = picturePixels(
+    hostTensor("float32", [2, 3, 2, 5], planes),
+    1,
+  );
+  assert.deepEqual(shape, [2, 5, 3]);
+  assert.deepEqual([...data.subarray(0, 6)], [30, 40, 50, 31, 41, 51]);
+  assert.deepEqual([...data.subarray(27)], [39, 49, 59]);
+});
+
+test("picturePixels() refuses other shapes and pictures that are not there", () => {
+  const make = (shape: number[]) =>
+    hostTensor(
+      "float32",
+      shape,
+      new Float32Array(shape.reduce((product, side) => product * side, 1)),
+    );
+  for (const shape of [[3, 4, 4], [1, 4, 4, 3], [1, 3, 0, 4], []]) {
+    assert.throws(() => picturePixels(make(shape), 0), InputError);
+  }
+  for (const index of [-1, 2, 0.5]) {
+    assert.throws(() => picturePixels(make([2, 3, 1, 1]), index), {
+      name: "InputError",
+      message: `Cannot use picture ${index} of pixelValues: there are 2`,
+    });
+  }
+});
