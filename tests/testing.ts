@@ -116,6 +116,11 @@ export interface TestWeight extends TestTensor {
   readonly kind: WeightKind;
 }
 
+/** A tensor as a weight of this kind. */
+export function asWeight(kind: WeightKind, x: TestTensor): TestWeight {
+  return { ...x, kind };
+}
+
 /** What a device holds before the first step of a test. */
 export interface SetupOptions<W extends Record<string, TestWeight>> {
   readonly weights?: W;
