@@ -1,16 +1,12 @@
 // A byte source over HTTP ranges. The caller passes the runtime's fetch.
 import { HubError } from "../core/errors.ts";
 import { type ByteSource, bytesSource, checkRange } from "./byte_source.ts";
+import { retryingFetch, type RetryOptions } from "./retry.ts";
 
 /** Options of {@link httpSource} and {@link openHttpSource}. */
-export interface HttpOptions {
-  readonly fetch: typeof globalThis.fetch;
+export interface HttpOptions extends RetryOptions {
   /** Sent with every request. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** Stops requests; reads reject with its reason. */
-  readonly signal?: AbortSignal | undefined;
-  /** Wait before the first repetition of a failed request; doubles each time. Default 250. */
-  readonly retryDelayMs?: number | undefined;
   /** Advice for the user when the server answers with this status. */
   readonly remedy?: ((status: number) => string | undefined) | undefined;
 }
@@ -19,7 +15,6 @@ export interface HttpOptions {
 const PREFIX_BYTES = 65_536;
 /** Largest file taken whole from a server that ignores ranges. */
 const MAX_WHOLE_BYTES = 64 * 1024 * 1024;
-const ATTEMPTS = 4;
 
 /**
  * Opens a file by its address.
@@ -122,38 +117,13 @@ async function readRange(
   return readBody(response, target);
 }
 
-/** One GET, repeated with growing waits on network errors, 429 and 5xx. */
-async function request(
+function request(
   url: string,
   range: string,
   options: HttpOptions,
 ): Promise<Response> {
-  const { fetch, headers, signal, retryDelayMs = 250 } = options;
-  for (let attempt = 1;; attempt++) {
-    signal?.throwIfAborted();
-    try {
-      const response = await fetch(url, {
-        headers: { ...headers, Range: range },
-        ...(signal && { signal }),
-      });
-      const busy = response.status === 429 || response.status >= 500;
-      if (!busy || attempt === ATTEMPTS) return response;
-      await response.body?.cancel();
-    } catch (cause) {
-      signal?.throwIfAborted();
-      if (attempt === ATTEMPTS) {
-        throw new HubError(
-          `Cannot reach "${url}": ${
-            cause instanceof Error ? cause.message : String(cause)
-          }; check the connection`,
-          { url, cause },
-        );
-      }
-    }
-    await new Promise((resolve) =>
-      setTimeout(resolve, retryDelayMs * 2 ** (attempt - 1))
-    );
-  }
+  const headers = { ...options.headers, Range: range };
+  return retryingFetch(options)(url, { headers });
 }
 
 /** The error for a status that is not a success. */
