@@ -18,6 +18,9 @@ import { tinyCheckpoint, tinyConfig } from "./tiny_checkpoint.ts";
 // Features are of order 1; float32 in another order moves them by 1e-5.
 const TOLERANCE = 2e-4;
 
+// Bun gives a test 5 s unless told otherwise.
+const SLOW = { timeout: 120_000 };
+
 const expected = await golden();
 const { visionConfig, textConfig } = await tinyConfig();
 const config = visionConfig!;
@@ -75,7 +78,7 @@ async function features(
 
 for (const { name: device, create } of await devices()) {
   for (const name of ["image", "images"]) {
-    test(`image features of "${name}" on ${device}`, async () => {
+    test(`image features of "${name}" on ${device}`, SLOW, async () => {
       const pixels = expected.float32(`${name}.pixel_values`);
       const wanted = expected.float32(`${name}.image_features`);
       const actual = await features(create, config, pixels);
@@ -86,7 +89,7 @@ for (const { name: device, create } of await devices()) {
   // 8 divides the 16 cells of the finest features: pooled; 12 does not.
   for (const resolution of [8, 12]) {
     const name = `vision_res${resolution}`;
-    test(`image features of "${name}" on ${device}`, async () => {
+    test(`image features of "${name}" on ${device}`, SLOW, async () => {
       const pixels = expected.float32("image.pixel_values");
       const wanted = expected.float32(`${name}.image_features`);
       const resized = { ...config, msfaOutputResolution: resolution };
@@ -96,21 +99,25 @@ for (const { name: device, create } of await devices()) {
     });
   }
 
-  test(`image features of a picture with odd sides on ${device}`, async () => {
-    const { data, shape } = randomTensor([75, 101, 3], { seed: 7 });
-    const resized = { ...config, msfaOutputResolution: 2 };
-    const set = await visionDevice(create, resized, [75, 101]);
-    await using open = set.device;
-    const pixels = open.upload(data, shape);
-    const result = imageFeatures(open.ops, set.tower, resized, pixels);
-    assert.deepEqual(result.shape, [4, textConfig.hiddenSize]);
-    const [values] = await open.read([result]);
-    ODD_SIZE.forEach((wanted, i) => {
-      const first = i * textConfig.hiddenSize;
-      const actual = values!.subarray(first, first + wanted.length);
-      assertClose(actual, wanted, { atol: TOLERANCE, label: `token ${i}` });
-    });
-  });
+  test(
+    `image features of a picture with odd sides on ${device}`,
+    SLOW,
+    async () => {
+      const { data, shape } = randomTensor([75, 101, 3], { seed: 7 });
+      const resized = { ...config, msfaOutputResolution: 2 };
+      const set = await visionDevice(create, resized, [75, 101]);
+      await using open = set.device;
+      const pixels = open.upload(data, shape);
+      const result = imageFeatures(open.ops, set.tower, resized, pixels);
+      assert.deepEqual(result.shape, [4, textConfig.hiddenSize]);
+      const [values] = await open.read([result]);
+      ODD_SIZE.forEach((wanted, i) => {
+        const first = i * textConfig.hiddenSize;
+        const actual = values!.subarray(first, first + wanted.length);
+        assertClose(actual, wanted, { atol: TOLERANCE, label: `token ${i}` });
+      });
+    },
+  );
 }
 
 test("picturePixels() interleaves the planes of one picture", () => {
