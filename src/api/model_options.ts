@@ -1,0 +1,89 @@
+// Options of fromPretrained(), and what both models and processors do with
+// them first.
+import { parseJsonObject } from "../core/json_fields.ts";
+import { type ModelSource, resolveSource } from "../hub/source.ts";
+import type { ModelFiles } from "../io/model_files.ts";
+import type { LoadProgress } from "../ops/checkpoint_weights.ts";
+import { detectPlatform } from "../platform/detect.ts";
+import type { Platform } from "../platform/platform.ts";
+import type { DeviceOption, DtypeOption } from "./devices.ts";
+
+/** Options for finding files and being told things. */
+export interface SourceOptions {
+  /** Branch, tag or commit on the hub. Default `main`. */
+  readonly revision?: string | undefined;
+  /** Access token of the hub; default the environment's HF_TOKEN. */
+  readonly token?: string | undefined;
+  /** Receives what a careful user should know, each message once. Default `console.warn`. */
+  readonly onWarning?: ((warning: string) => void) | undefined;
+  /** Stops loading; the promise rejects with its reason. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Options of a model's `fromPretrained()`. */
+export interface ModelOptions extends SourceOptions {
+  /** Where to compute. Default `"auto"`. */
+  readonly device?: DeviceOption | undefined;
+  /** Number format of the weights. Default `"auto"`. */
+  readonly dtype?: DtypeOption | undefined;
+  /** Threads to compute with. Default and most: 1. */
+  readonly threads?: number | undefined;
+  /** Most tokens of a sequence, prompt included. Default: the model's own limit, at most 4096. */
+  readonly contextLength?: number | undefined;
+  /** Sequences of `contextLength` there is room for. Default 4. */
+  readonly maxBatchSize?: number | undefined;
+  /** Most tokens computed in one step. Default 512. */
+  readonly prefillChunk?: number | undefined;
+  /** Skip layers that share keys and values for prompt tokens whose logits nobody wants. Default true. */
+  readonly fastPrefill?: boolean | undefined;
+  /** Told how many bytes of the weights are loaded. */
+  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
+  /** Kernels compiled by the caller, where compiling at run time is forbidden. */
+  readonly wasmModule?: WebAssembly.Module | undefined;
+}
+
+/** A source that has been found. */
+export interface OpenedSource {
+  readonly platform: Platform;
+  readonly files: ModelFiles;
+  /** Tells each warning once. */
+  readonly warn: (warning: string) => void;
+}
+
+/** Finds a source and readies the warnings. */
+export async function openSource(
+  source: ModelSource,
+  options: SourceOptions,
+): Promise<OpenedSource> {
+  options.signal?.throwIfAborted();
+  const platform = await detectPlatform();
+  const { revision, token, signal, onWarning } = options;
+  const files = await resolveSource(source, platform, {
+    revision,
+    token,
+    signal,
+  });
+  return { platform, files, warn: warnOnce(onWarning ?? defaultWarning) };
+}
+
+/** Reads a JSON file of a model; `undefined` when there is none. */
+export async function readJson(
+  files: ModelFiles,
+  name: string,
+): Promise<ReturnType<typeof parseJsonObject> | undefined> {
+  const text = await files.readText(name);
+  return text === undefined ? undefined : parseJsonObject(text, name);
+}
+
+function defaultWarning(warning: string): void {
+  console.warn(warning);
+}
+
+function warnOnce(onWarning: (warning: string) => void) {
+  const told = new Set<string>();
+  return (warning: string) => {
+    if (told.has(warning)) return;
+    told.add(warning);
+    onWarning(warning);
+  };
+}
