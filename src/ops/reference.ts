@@ -62,7 +62,7 @@ class ReferenceDevice implements Device {
 
   declareWeight(spec: WeightSpec): Weight {
     this.requireState("declaring", `declare the weight "${spec.name}"`);
-    const weight = new ReferenceWeight(spec);
+    const weight = new ReferenceWeight(spec, this.recorder.device);
     this.weights.push(weight);
     return weight;
   }
@@ -90,7 +90,10 @@ class ReferenceDevice implements Device {
       this.requireState("declaring", "allocate memory");
       try {
         for (const weight of this.weights) weight.allocate();
-        this.stores = this.reserved.map((spec) => new ReferenceKvStore(spec));
+        const { device } = this.recorder;
+        this.stores = this.reserved.map((spec) =>
+          new ReferenceKvStore(spec, device)
+        );
       } catch (cause) {
         const { weights, kv } = this.requiredBytes();
         throw new DeviceError(
@@ -106,7 +109,10 @@ class ReferenceDevice implements Device {
   writeWeight(weight: Weight, rows: WeightRows): Promise<void> {
     return settle(() => {
       this.requireState("ready", "write a weight");
-      if (!(weight instanceof ReferenceWeight)) {
+      if (
+        !(weight instanceof ReferenceWeight) ||
+        weight.device !== this.recorder.device
+      ) {
         throw new InputError(
           "Cannot write a weight: it belongs to another device",
         );

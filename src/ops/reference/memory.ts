@@ -26,10 +26,10 @@ export class ReferenceTensor implements Tensor {
   readonly storage: Storage;
   /** Index of its first element in the storage. */
   readonly offset: number;
-  /** The step it belongs to. */
-  readonly step: number;
+  /** The step it belongs to, of one device. */
+  readonly step: symbol;
 
-  constructor(shape: Shape, storage: Storage, offset: number, step: number) {
+  constructor(shape: Shape, storage: Storage, offset: number, step: symbol) {
     this.shape = shape;
     this.storage = storage;
     this.offset = offset;
@@ -53,13 +53,15 @@ export class ReferenceWeight implements Weight {
   readonly name: string;
   readonly shape: Shape;
   readonly kind: WeightKind;
+  readonly device: symbol;
   /** Empty until `allocate()`. */
   data: Float32Array = new Float32Array(0);
   /** 1 for each slice that was written. */
   private readonly written: Uint8Array;
   private missing: number;
 
-  constructor(spec: WeightSpec) {
+  constructor(spec: WeightSpec, device: symbol) {
+    this.device = device;
     this.name = spec.name;
     this.shape = spec.shape;
     this.kind = spec.kind;
@@ -110,6 +112,7 @@ export class ReferenceWeight implements Weight {
 /** A ring of keys and values, `[capacity, K, H]` each, that knows what it holds. */
 export class ReferenceKvStore implements KvStore {
   readonly kvStore = true;
+  readonly device: symbol;
   readonly capacity: number;
   readonly kvHeads: number;
   readonly headDim: number;
@@ -120,7 +123,8 @@ export class ReferenceKvStore implements KvStore {
   /** Whether a caller has it. */
   taken = false;
 
-  constructor({ capacity, kvHeads, headDim }: KvSpec) {
+  constructor({ capacity, kvHeads, headDim }: KvSpec, device: symbol) {
+    this.device = device;
     this.capacity = capacity;
     this.kvHeads = kvHeads;
     this.headDim = headDim;

@@ -43,9 +43,11 @@ const YIELD_AFTER_MS = 25;
 
 /** The commands of the step being recorded. */
 export class Recorder {
+  /** Marks what belongs to this device. */
+  readonly device = Symbol("device");
   private commands: Command[] = [];
   private uploads: Storage[] = [];
-  private step = 0;
+  private step = Symbol("step");
   private mode: "record" | "plan" | "run" = "record";
 
   /** Whether this step is recorded for its memory needs alone. */
@@ -101,7 +103,7 @@ export class Recorder {
 
   /** Checks that a weight is of this device, of the right kind, and filled. */
   weight(op: string, w: Weight, kind: WeightKind): ReferenceWeight {
-    if (!(w instanceof ReferenceWeight)) {
+    if (!(w instanceof ReferenceWeight) || w.device !== this.device) {
       throw new InputError(
         `Cannot record "${op}": the weight belongs to another device`,
       );
@@ -125,7 +127,10 @@ export class Recorder {
   stores(op: string, stores: readonly KvStore[]): ReferenceKvStore[] {
     if (this.planning) return [];
     return stores.map((store) => {
-      if (!(store instanceof ReferenceKvStore) || !store.taken) {
+      if (
+        !(store instanceof ReferenceKvStore) ||
+        store.device !== this.device || !store.taken
+      ) {
         throw new InputError(
           `Cannot record "${op}": a key-value store was freed or belongs to ` +
             "another device",
@@ -225,7 +230,7 @@ export class Recorder {
   private endStep(): void {
     this.commands = [];
     this.uploads = [];
-    this.step++;
+    this.step = Symbol("step");
     this.mode = "record";
   }
 
