@@ -1,7 +1,8 @@
 // Text to token ids and back, as Transformers' GemmaTokenizer does it.
 import { Tokenizer } from "@huggingface/tokenizers";
 import { CheckpointError, InputError } from "../core/errors.ts";
-import { ByteFallbackDecoder } from "./byte_fallback.ts";
+import type { JsonObject } from "../io/json.ts";
+import { textOfTokens } from "./byte_fallback.ts";
 import {
   parseTokenizerConfig,
   parseTokenizerJson,
@@ -22,14 +23,6 @@ export interface EncodeOptions {
 export interface DecodeOptions {
   /** Whether to leave out special tokens such as `<end_of_turn>`. Default: false. */
   readonly skipSpecialTokens?: boolean | undefined;
-}
-
-/** Decodes a growing list of ids; see {@link GemmaTokenizer.decodeStream}. */
-export interface DecodeStream {
-  /** Adds ids; returns the text that became certain, possibly none. */
-  push(ids: ArrayLike<number>): string;
-  /** Ends the list; returns the rest of the text. */
-  end(): string;
 }
 
 /** The tokenizer of Gemma: byte-pair encoding with byte fallback. */
@@ -88,15 +81,8 @@ export class GemmaTokenizer {
         this.#idOf(key) ?? []
       ),
     ]);
-    const template = frame(this.#bpe);
-    const optional = (wanted: boolean | undefined, id: number | undefined) =>
-      wanted && id !== undefined ? [id] : [];
-    this.#prefix = config.addBosToken === undefined
-      ? template.prefix
-      : optional(config.addBosToken, this.bosTokenId);
-    this.#suffix = config.addEosToken === undefined
-      ? template.suffix
-      : optional(config.addEosToken, this.eosTokenId);
+    // add_bos_token of tokenizer_config.json has no say beside tokenizer.json.
+    ({ prefix: this.#prefix, suffix: this.#suffix } = frame(this.#bpe));
   }
 
   /**
@@ -124,37 +110,21 @@ export class GemmaTokenizer {
    * Text of token ids. Ids without a token are left out; spaces are kept as
    * they are; bytes that are not UTF-8 become U+FFFD.
    *
-   * The text of the first n ids need not begin the text of all of them: it
-   * ends in U+FFFD while a character of several byte tokens is incomplete.
-   * Wait while it does, or use {@link decodeStream}.
+   * Of a growing list of ids the text may change at its end: while a run of
+   * byte tokens is incomplete, all of the run is U+FFFD.
    *
    * @throws {InputError} When an id is not a non-negative integer.
    */
   decode(ids: ArrayLike<number>, options: DecodeOptions = {}): string {
-    const stream = this.decodeStream(options);
-    return stream.push(ids) + stream.end();
-  }
-
-  /**
-   * Decodes ids as they come. The texts it returns end between characters and
-   * join to the text that {@link decode} gives for all ids.
-   */
-  decodeStream(options: DecodeOptions = {}): DecodeStream {
     const { skipSpecialTokens = false } = options;
-    const decoder = new ByteFallbackDecoder();
-    return {
-      push: (ids) => {
-        const texts: string[] = [];
-        for (let i = 0; i < ids.length; i++) {
-          const id = ids[i]!;
-          if (skipSpecialTokens && this.#specialIds.has(id)) continue;
-          const token = this.idToToken(id);
-          if (token !== undefined) texts.push(decoder.push(token));
-        }
-        return texts.join("");
-      },
-      end: () => decoder.flush(),
-    };
+    const tokens: string[] = [];
+    for (let i = 0; i < ids.length; i++) {
+      const id = ids[i]!;
+      if (skipSpecialTokens && this.#specialIds.has(id)) continue;
+      const token = this.idToToken(id);
+      if (token !== undefined) tokens.push(token);
+    }
+    return textOfTokens(tokens);
   }
 
   /** Id of a token as spelled in the vocabulary, e.g. `▁the` or `<bos>`. */
@@ -182,7 +152,7 @@ export class GemmaTokenizer {
   }
 }
 
-function buildTokenizer(json: Record<string, unknown>): Tokenizer {
+function buildTokenizer(json: JsonObject): Tokenizer {
   try {
     return new Tokenizer(json, {});
   } catch (cause) {
@@ -196,8 +166,8 @@ function buildTokenizer(json: Record<string, unknown>): Tokenizer {
 
 /** What the post-processor puts around the ids of a text. */
 function frame(bpe: Tokenizer): { prefix: number[]; suffix: number[] } {
-  const [plain] = bpe.encode("a", { add_special_tokens: false }).ids;
+  const plain = bpe.encode("a", { add_special_tokens: false }).ids;
   const { ids } = bpe.encode("a", { add_special_tokens: true });
-  const at = ids.indexOf(plain!);
-  return { prefix: ids.slice(0, at), suffix: ids.slice(at + 1) };
+  const at = ids.indexOf(plain[0]!);
+  return { prefix: ids.slice(0, at), suffix: ids.slice(at + plain.length) };
 }

@@ -1,23 +1,17 @@
 // What tokenizer.json and tokenizer_config.json say beside the vocabulary, in
 // the spellings of 2025 and of Transformers 5.
 import { CheckpointError } from "../core/errors.ts";
+import { isJsonObject, type JsonObject } from "../io/json.ts";
 
 /** Special tokens by their key in tokenizer_config.json, e.g. `bos_token`. */
 export type SpecialTokens = Readonly<Record<string, string>>;
 
 /** The parts of tokenizer_config.json that matter here. */
 export interface TokenizerConfig {
+  /** By their key in the file, e.g. `bos_token`. */
   readonly specialTokens: SpecialTokens;
+  /** The side on which shorter sequences are padded. */
   readonly paddingSide: "left" | "right";
-  /** Whether to start with `bos_token`; `undefined`: as tokenizer.json says. */
-  readonly addBosToken: boolean | undefined;
-  /** Whether to end with `eos_token`; `undefined`: as tokenizer.json says. */
-  readonly addEosToken: boolean | undefined;
-}
-
-/** Whether a parsed JSON value is an object. */
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /**
@@ -27,7 +21,7 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
  */
 export function parseTokenizerConfig(json: unknown): TokenizerConfig {
   const file = "tokenizer_config.json";
-  if (!isRecord(json)) {
+  if (!isJsonObject(json)) {
     throw new CheckpointError(`Cannot read "${file}": it is not an object`, {
       file,
     });
@@ -45,25 +39,18 @@ export function parseTokenizerConfig(json: unknown): TokenizerConfig {
   const extra = json["extra_special_tokens"];
   return {
     specialTokens: {
-      ...(isRecord(extra) ? namedTokens(extra) : {}),
+      ...(isJsonObject(extra) ? namedTokens(extra) : {}),
       ...namedTokens(json),
     },
     paddingSide,
-    // One of the two in the file makes Transformers decide on both.
-    addBosToken: "add_eos_token" in json || "add_bos_token" in json
-      ? json["add_bos_token"] === true
-      : undefined,
-    addEosToken: "add_eos_token" in json || "add_bos_token" in json
-      ? json["add_eos_token"] === true
-      : undefined,
   };
 }
 
-function namedTokens(json: Record<string, unknown>): Record<string, string> {
+function namedTokens(json: JsonObject): Record<string, string> {
   const tokens: Record<string, string> = {};
   for (const [key, value] of Object.entries(json)) {
     if (!key.endsWith("_token")) continue;
-    const content = isRecord(value) ? value["content"] : value;
+    const content = isJsonObject(value) ? value["content"] : value;
     if (typeof content === "string") tokens[key] = content;
   }
   return tokens;
@@ -72,9 +59,10 @@ function namedTokens(json: Record<string, unknown>): Record<string, string> {
 /** The parts of tokenizer.json that are checked or used here. */
 export interface TokenizerJson {
   /** The parsed file. */
-  readonly json: Record<string, unknown>;
+  readonly json: JsonObject;
   /** Tokens of byte-pair encoding. */
   readonly vocabulary: readonly string[];
+  /** Tokens found in a text before byte-pair encoding. */
   readonly addedTokens: readonly AddedToken[];
   /** Whether texts may be cut at {@link WordBoundaries}. */
   readonly cuttable: boolean;
@@ -82,8 +70,11 @@ export interface TokenizerJson {
 
 /** A token that is found in the text before byte-pair encoding. */
 export interface AddedToken {
+  /** Its token id. */
   readonly id: number;
+  /** Its text. */
   readonly content: string;
+  /** Whether decoding can leave it out. */
   readonly special: boolean;
 }
 
@@ -96,9 +87,9 @@ export function parseTokenizerJson(json: unknown): TokenizerJson {
   const file = "tokenizer.json";
   const fail = (what: string) =>
     new CheckpointError(`Cannot read "${file}": ${what}`, { file });
-  if (!isRecord(json)) throw fail("it is not an object");
+  if (!isJsonObject(json)) throw fail("it is not an object");
   const { model, decoder } = json;
-  if (!isRecord(model) || !isRecord(model["vocab"])) {
+  if (!isJsonObject(model) || !isJsonObject(model["vocab"])) {
     throw fail('it has no "model" with a "vocab"');
   }
   if (model["type"] !== "BPE" || !Array.isArray(model["merges"])) {
@@ -106,8 +97,8 @@ export function parseTokenizerJson(json: unknown): TokenizerJson {
       `its model is of type ${JSON.stringify(model["type"])}, wanted "BPE"`,
     );
   }
-  const decoders = isRecord(decoder) && Array.isArray(decoder["decoders"])
-    ? decoder["decoders"].map((d: unknown) => isRecord(d) ? d["type"] : d)
+  const decoders = isJsonObject(decoder) && Array.isArray(decoder["decoders"])
+    ? decoder["decoders"].map((d: unknown) => isJsonObject(d) ? d["type"] : d)
     : [];
   if (decoders.join() !== "Replace,ByteFallback,Fuse") {
     throw fail(
@@ -118,7 +109,7 @@ export function parseTokenizerJson(json: unknown): TokenizerJson {
   if (!Array.isArray(added)) throw fail('"added_tokens" is not a list');
   const addedTokens = added.map((token: unknown): AddedToken => {
     if (
-      !isRecord(token) || typeof token["id"] !== "number" ||
+      !isJsonObject(token) || typeof token["id"] !== "number" ||
       typeof token["content"] !== "string"
     ) throw fail("an added token lacks its id or content");
     return {
@@ -138,14 +129,14 @@ export function parseTokenizerJson(json: unknown): TokenizerJson {
 }
 
 function isSpaceReplacement(normalizer: unknown): boolean {
-  return isRecord(normalizer) && normalizer["type"] === "Replace" &&
-    isRecord(normalizer["pattern"]) &&
+  return isJsonObject(normalizer) && normalizer["type"] === "Replace" &&
+    isJsonObject(normalizer["pattern"]) &&
     normalizer["pattern"]["String"] === " " && normalizer["content"] === "▁";
 }
 
 function isSpaceSplit(preTokenizer: unknown): boolean {
   return preTokenizer === null ||
-    isRecord(preTokenizer) && preTokenizer["type"] === "Split" &&
-      isRecord(preTokenizer["pattern"]) &&
+    isJsonObject(preTokenizer) && preTokenizer["type"] === "Split" &&
+      isJsonObject(preTokenizer["pattern"]) &&
       preTokenizer["pattern"]["String"] === " ";
 }
