@@ -53,7 +53,8 @@ export interface Gemma3nTextConfig {
  */
 export function parseTextConfig(fields: JsonFields): Gemma3nTextConfig {
   const one = { min: 1 };
-  const layers = fields.integer("num_hidden_layers", 35, one);
+  // The bound keeps a damaged count from becoming a huge list.
+  const layers = fields.integer("num_hidden_layers", 35, { min: 1, max: 1024 });
   const activation = fields.string("hidden_activation", "gelu_pytorch_tanh");
   if (activation !== "gelu_pytorch_tanh") {
     throw new UnsupportedError(

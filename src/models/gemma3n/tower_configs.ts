@@ -133,7 +133,9 @@ export function parseAudioConfig(fields: JsonFields): Gemma3nAudioConfig {
     ),
     confAttentionLogitCap: fields.number("conf_attention_logit_cap", 50),
     confNumAttentionHeads: heads,
-    confNumHiddenLayers: fields.integer("conf_num_hidden_layers", 12),
+    confNumHiddenLayers: fields.integer("conf_num_hidden_layers", 12, {
+      max: 1024,
+    }),
     confConvKernelSize: fields.integer("conf_conv_kernel_size", 5, one),
     confReductionFactor: fields.integer("conf_reduction_factor", 4, one),
     confResidualWeight: fields.number("conf_residual_weight", 0.5),
