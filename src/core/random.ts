@@ -17,12 +17,10 @@ function multiplyHigh(a: number, b: number): number {
   const aHigh = a >>> 16;
   const bLow = b & 0xffff;
   const bHigh = b >>> 16;
-  // Three terms below 2^32 each need more than 32 bits; carry in two sums.
-  const middle = (Math.imul(aHigh, bLow) >>> 0) +
-    (Math.imul(aLow, bLow) >>> 16);
-  const carry = (Math.imul(aLow, bHigh) >>> 0) + (middle & 0xffff);
-  return Math.imul(aHigh, bHigh) + Math.floor(middle / 0x10000) +
-    Math.floor(carry / 0x10000);
+  // Neither sum exceeds 32 bits, so that `| 0` keeps engines at integers.
+  const middle = (Math.imul(aHigh, bLow) + (Math.imul(aLow, bLow) >>> 16)) | 0;
+  const carry = (Math.imul(aLow, bHigh) + (middle & 0xffff)) | 0;
+  return (Math.imul(aHigh, bHigh) + (middle >>> 16) + (carry >>> 16)) | 0;
 }
 
 /**

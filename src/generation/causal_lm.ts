@@ -80,8 +80,8 @@ export interface CausalLm<
    * nothing stays open.
    *
    * @throws {ContextLengthError} When a sequence or the batch does not fit.
-   * @throws {InputError} When a prompt cannot be used, or a continued cache
-   * already holds all of its ids.
+   * @throws {InputError} When a prompt cannot be used, a continued cache
+   * already holds all of its ids, or one cache is to be continued twice.
    */
   prefill(
     requests: readonly PrefillRequest<P>[],

@@ -83,6 +83,7 @@ export async function generate<P extends LmPrompt, S extends LmSequence>(
   let plan: Plan<P>;
   try {
     plan = planGeneration(lm, prompts, rest);
+    rest.signal?.throwIfAborted();
     streamer?.begin?.({ stopStrings: plan.config.stopStrings });
     for (const { prompt, sequenceIndex } of plan.continuations) {
       streamer?.put(prompt.inputIds, sequenceIndex);

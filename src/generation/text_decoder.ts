@@ -7,6 +7,8 @@ export interface IdDecoder {
     ids: ArrayLike<number>,
     options?: { skipSpecialTokens?: boolean },
   ): string;
+  /** The token as spelled in the vocabulary; lets byte tokens of ASCII, such as `<0x41>`, be known from letters. */
+  idToToken?(id: number): string | undefined;
 }
 
 /** Options of {@link IncrementalDecoder}. */
@@ -16,6 +18,7 @@ export interface IncrementalDecoderOptions {
 }
 
 const REPLACEMENT_CHARACTER = "\ufffd";
+const BYTE_TOKEN = /^<0x[0-9A-Fa-f]{2}>$/;
 
 /**
  * Decodes a growing sequence: the pieces, joined, are the decoding of the whole.
@@ -41,9 +44,13 @@ export class IncrementalDecoder {
   /** Appends an id; returns the text that is certain now and was not before. */
   push(id: number): string {
     this.#held.push(id);
+    return this.#endsRun(id) ? this.flush() : "";
+  }
+
+  #endsRun(id: number): boolean {
     const alone = this.#decoder.decode([id], this.#options);
-    if (alone === "" || alone.includes(REPLACEMENT_CHARACTER)) return "";
-    return this.flush();
+    if (alone === "" || alone.includes(REPLACEMENT_CHARACTER)) return false;
+    return !BYTE_TOKEN.test(this.#decoder.idToToken?.(id) ?? "");
   }
 
   /** Text of the ids held back, as it would be if nothing followed. */
