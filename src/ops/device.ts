@@ -62,7 +62,10 @@ export interface Device extends AsyncDisposable {
   readonly ops: Ops;
   /** Makes room for a weight. Only before `allocate()`. */
   declareWeight(spec: WeightSpec): Weight;
-  /** Makes room for key-value stores of these sizes. Only before `allocate()`; may be called repeatedly. */
+  /**
+   * Makes room for key-value stores of these sizes, or others that take no
+   * more. Only before `allocate()`; may be called repeatedly.
+   */
   reserveKv(specs: readonly KvSpec[]): void;
   /**
    * Records a step for its memory needs alone, then drops it. Only before

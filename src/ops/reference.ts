@@ -45,7 +45,7 @@ class ReferenceDevice implements Device {
   private state: "declaring" | "ready" | "disposed" = "declaring";
   private weights: ReferenceWeight[] = [];
   private reserved: KvSpec[] = [];
-  private stores: ReferenceKvStore[] = [];
+  private readonly stores = new Set<ReferenceKvStore>();
   private activations = 0;
 
   constructor(platform: Platform) {
@@ -90,10 +90,6 @@ class ReferenceDevice implements Device {
       this.requireState("declaring", "allocate memory");
       try {
         for (const weight of this.weights) weight.allocate();
-        const { device } = this.recorder;
-        this.stores = this.reserved.map((spec) =>
-          new ReferenceKvStore(spec, device)
-        );
       } catch (cause) {
         const { weights, kv } = this.requiredBytes();
         throw new DeviceError(
@@ -124,30 +120,30 @@ class ReferenceDevice implements Device {
   createKvStore(spec: KvSpec): KvStore {
     if (this.recorder.planning) return { ...spec, kvStore: true };
     this.requireState("ready", "create a key-value store");
-    const { capacity, kvHeads, headDim } = spec;
-    const store = this.stores.find((store) =>
-      !store.taken && store.capacity === capacity &&
-      store.kvHeads === kvHeads && store.headDim === headDim
-    );
-    if (!store) {
+    const bytes = kvBytes(spec);
+    const free = this.requiredBytes().kv - this.takenKv;
+    if (bytes > free) {
       throw new DeviceError(
-        `Cannot create a key-value store of ${capacity} positions with ` +
-          `${kvHeads} heads of ${headDim}: none is free; free one or reserve more`,
+        `Cannot create a key-value store of ${bytes} bytes: ${free} of the ` +
+          "reserved ones are free; free a store or reserve more",
       );
     }
-    store.taken = true;
-    store.positions.fill(-1);
+    const store = new ReferenceKvStore(spec, this.recorder.device);
+    this.stores.add(store);
     return store;
   }
 
   freeKvStore(store: KvStore): void {
     if (this.recorder.planning) return;
-    if (!(store instanceof ReferenceKvStore) || !this.stores.includes(store)) {
+    if (
+      !(store instanceof ReferenceKvStore) ||
+      store.device !== this.recorder.device
+    ) {
       throw new InputError(
         "Cannot free a key-value store: it belongs to another device",
       );
     }
-    if (!store.taken) {
+    if (!this.stores.delete(store)) {
       throw new InputError("Cannot free a key-value store: it is free already");
     }
     store.taken = false;
@@ -179,8 +175,14 @@ class ReferenceDevice implements Device {
     this.state = "disposed";
     this.weights = [];
     this.reserved = [];
-    this.stores = [];
+    this.stores.clear();
     return Promise.resolve();
+  }
+
+  private get takenKv(): number {
+    let bytes = 0;
+    for (const store of this.stores) bytes += kvBytes(store);
+    return bytes;
   }
 
   private requireState(wanted: "declaring" | "ready", action: string): void {

@@ -337,7 +337,7 @@ export class Decoder {
     const width = textConfig.numHiddenLayers *
       textConfig.hiddenSizePerLayerInput;
     const stores = kvSpecs(textConfig, contextLength, prefillChunk).map(
-      (spec) => ({ ...spec, kvStore: true as const }),
+      (spec) => this.#device.createKvStore(spec),
     );
     const { hidden } = this.#record(
       step!,

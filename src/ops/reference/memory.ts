@@ -121,7 +121,7 @@ export class ReferenceKvStore implements KvStore {
   /** The position each row holds; -1 for none. */
   readonly positions: Int32Array;
   /** Whether a caller has it. */
-  taken = false;
+  taken = true;
 
   constructor({ capacity, kvHeads, headDim }: KvSpec, device: symbol) {
     this.device = device;

@@ -1,0 +1,116 @@
+/**
+ * Gemma 3n (text, pictures and sound in, text out) in Deno, Bun, Node and
+ * browsers. Names are those of Hugging Face Transformers in camelCase.
+ *
+ * @example
+ * ```ts
+ * import { pipeline } from "@g3n/core";
+ *
+ * await using describe = await pipeline("image-text-to-text", "tests/reference/tiny", { dtype: "f32" });
+ * const [answer] = await describe(
+ *   { text: "What is in this picture?", images: "tests/reference/media/cat.png" },
+ *   { maxNewTokens: 8 },
+ * );
+ * console.log(answer!.generatedText);
+ * ```
+ *
+ * @module
+ */
+export { AutoProcessor } from "./src/api/auto_processor.ts";
+export type { DeviceOption, DtypeOption } from "./src/api/devices.ts";
+export { Gemma3nForConditionalGeneration } from "./src/api/gemma3n_for_conditional_generation.ts";
+export type {
+  ForwardOptions,
+  Gemma3nGenerateOptions,
+  Gemma3nInputs,
+  Gemma3nOutput,
+  PastKeyValues,
+} from "./src/api/model_io.ts";
+export type { ModelOptions, SourceOptions } from "./src/api/model_options.ts";
+export {
+  createPipeline,
+  type Pipeline,
+  pipeline,
+  type PipelineCallOptions,
+  type PipelineResult,
+} from "./src/api/pipeline.ts";
+export type {
+  PipelineInput,
+  PipelineTask,
+  PromptOptions,
+  TextWithMedia,
+} from "./src/api/pipeline_input.ts";
+export type { ComputeDtype } from "./src/core/dtype.ts";
+export {
+  CheckpointError,
+  type CheckpointErrorOptions,
+  ContextLengthError,
+  type ContextLengthErrorOptions,
+  DeviceError,
+  HubError,
+  type HubErrorOptions,
+  InputError,
+  UnsupportedError,
+} from "./src/core/errors.ts";
+export type { Shape } from "./src/core/shape.ts";
+export type { HostData, HostDtype, HostTensor } from "./src/core/tensor.ts";
+export { hostTensor } from "./src/core/tensor.ts";
+export type { FinishReason } from "./src/generation/continuation.ts";
+export type {
+  GenerateOptions,
+  GenerateResult,
+  GenerateTokensOptions,
+} from "./src/generation/generate.ts";
+export type {
+  GenerationConfig,
+  WarningSink,
+} from "./src/generation/generation_config.ts";
+export {
+  type Streamer,
+  type StreamStart,
+  TextStreamer,
+  type TextStreamerOptions,
+} from "./src/generation/streamer.ts";
+export {
+  TextIteratorStreamer,
+  type TextIteratorStreamerOptions,
+} from "./src/generation/text_iterator_streamer.ts";
+export type { FileOpener, OpenedFile } from "./src/hub/opened_files.ts";
+export type { ModelSource } from "./src/hub/source.ts";
+export type { ByteSource } from "./src/io/byte_source.ts";
+export type {
+  Gemma3nAudioConfig,
+  Gemma3nConfig,
+  Gemma3nTextConfig,
+  Gemma3nVisionConfig,
+  LayerType,
+  RopeParameters,
+} from "./src/models/gemma3n/config.ts";
+export type { AudioFeaturesOutput } from "./src/models/gemma3n/model.ts";
+export { SequenceCache } from "./src/models/gemma3n/sequence_cache.ts";
+export type { LoadProgress } from "./src/ops/checkpoint_weights.ts";
+export type {
+  AudioInput,
+  AudioSource,
+  DecodedAudio,
+  DecodedImage,
+  ImageInput,
+  ImageSource,
+  MediaBatch,
+} from "./src/processing/media.ts";
+export type {
+  AudioPart,
+  ContentPart,
+  ImagePart,
+  Message,
+  Role,
+  TextPart,
+} from "./src/processing/messages.ts";
+export {
+  type ApplyChatTemplateOptions,
+  type BatchFeature,
+  Gemma3nProcessor,
+  type Gemma3nProcessorParts,
+  type ProcessOptions,
+  type ProcessorInput,
+} from "./src/processing/processor.ts";
