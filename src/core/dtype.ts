@@ -37,8 +37,11 @@ export function decodeToFloat32(
     return new Float32Array(bits.buffer);
   }
   if (dtype === "f16") {
-    const out = new Float32Array(count);
-    for (let i = 0; i < count; i++) out[i] = halfToFloat(halves[i]!);
+    const bits = new Uint32Array(count);
+    for (let i = 0; i < count; i++) bits[i] = spreadHalf(halves[i]!);
+    const out = new Float32Array(bits.buffer);
+    // The exponents are biased by 15, those of a float by 127.
+    for (let i = 0; i < count; i++) out[i]! *= 2 ** 112;
     return out;
   }
   throw new UnsupportedError(
@@ -46,11 +49,8 @@ export function decodeToFloat32(
   );
 }
 
-function halfToFloat(h: number): number {
-  const sign = h & 0x8000 ? -1 : 1;
-  const exponent = (h >> 10) & 0x1f;
-  const fraction = h & 0x3ff;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction ? NaN : sign * Infinity;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+/** A half's fields at their places in a float; infinity and NaN keep their exponent of ones. */
+function spreadHalf(half: number): number {
+  const ones = (half & 0x7c00) === 0x7c00 ? 0x7f800000 : 0;
+  return ((half & 0x8000) << 16) | ((half & 0x7fff) << 13) | ones;
 }
