@@ -35,6 +35,7 @@ export interface PrefillRequest<P extends LmPrompt = LmPrompt> {
 
 /** One result of {@link CausalLm.prefill}. */
 export interface Prefilled<S extends LmSequence = LmSequence> {
+  /** The sequence, open until it is released. */
   readonly sequence: S;
   /** Logits after the last prompt id, `[V]`. */
   readonly logits: Float32Array;
@@ -42,6 +43,7 @@ export interface Prefilled<S extends LmSequence = LmSequence> {
 
 /** One sequence's part of {@link CausalLm.step}. */
 export interface StepInput<S extends LmSequence = LmSequence> {
+  /** A sequence that is open. */
   readonly sequence: S;
   /** Ids to append, at least one; more than one only to verify a draft. */
   readonly ids: readonly number[];

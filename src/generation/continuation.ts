@@ -15,6 +15,7 @@ export type FinishReason = "stop" | "length";
 export interface GeneratedToken {
   /** Which sequence: prompt index * `numReturnSequences` + continuation. */
   readonly sequenceIndex: number;
+  /** Token id. */
   readonly id: number;
   /** Set on the last token of the sequence. */
   readonly finishReason: FinishReason | undefined;
@@ -30,14 +31,19 @@ export interface GeneratedToken {
 
 /** What a {@link Continuation} is made of. */
 export interface ContinuationOptions<P extends LmPrompt> {
+  /** What is continued. */
   readonly prompt: P;
+  /** Index in the result. */
   readonly sequenceIndex: number;
   /** Which of several continuations of the prompt. */
   readonly stream: number;
+  /** Seed of its samples. */
   readonly seed: number;
   /** Most ids, prompt included. */
   readonly maxLength: number;
+  /** How to choose and when to end. */
   readonly config: ResolvedGenerationConfig;
+  /** Run on every row of logits, in order. */
   readonly processors: readonly LogitsProcessor[];
   /** Needed where `config` has stop strings. */
   readonly tokenizer: IdDecoder | undefined;
@@ -45,9 +51,13 @@ export interface ContinuationOptions<P extends LmPrompt> {
 
 /** A sequence that grows by one token at a time. */
 export class Continuation<P extends LmPrompt = LmPrompt> {
+  /** What is continued. */
   readonly prompt: P;
+  /** Index in the result. */
   readonly sequenceIndex: number;
+  /** Seed of its samples. */
   readonly seed: number;
+  /** Most ids, prompt included. */
   readonly maxLength: number;
   /** Every new token so far. */
   readonly tokens: GeneratedToken[] = [];

@@ -47,6 +47,7 @@ export interface GenerateOptions extends GenerateTokensOptions {
 export interface GenerateResult {
   /** Prompt and new ids, `[T]`, with the token that ended it. */
   readonly sequences: Int32Array[];
+  /** Why each sequence ended. */
   readonly finishReasons: FinishReason[];
   /** The stop string that ended the sequence, if one did; its tokens are in the sequence. */
   readonly stopStrings: (string | undefined)[];
@@ -125,7 +126,7 @@ interface Plan<P extends LmPrompt> {
 }
 
 function planGeneration<P extends LmPrompt>(
-  lm: Pick<CausalLm, "contextLength">,
+  lm: Pick<CausalLm, "contextLength" | "vocabSize">,
   prompts: readonly P[],
   options: GenerateTokensOptions,
 ): Plan<P> {
@@ -147,7 +148,11 @@ function planGeneration<P extends LmPrompt>(
     throw new InputError("Cannot generate from an empty prompt or none at all");
   }
   warnOfDefaultLength(config, onWarning);
-  const processors = createLogitsProcessors(config, logitsProcessors);
+  const processors = createLogitsProcessors(
+    config,
+    lm.vocabSize,
+    logitsProcessors,
+  );
   const continuations = prompts.flatMap((prompt, promptIndex) => {
     const seed = config.seed ?? randomSeed();
     const maxLength = resolveMaxLength(

@@ -59,31 +59,31 @@ export interface GenerationConfig {
   readonly logprobs?: number | undefined;
 }
 
-/** A {@link GenerationConfig} with everything decided. */
-export interface ResolvedGenerationConfig {
-  readonly maxNewTokens: number | undefined;
-  readonly maxLength: number | undefined;
-  readonly minNewTokens: number;
-  readonly eosTokenId: readonly number[];
-  readonly stopStrings: readonly string[];
-  readonly doSample: boolean;
-  readonly seed: number | undefined;
-  readonly temperature: number;
-  readonly topK: number;
-  readonly topP: number;
-  readonly minP: number | undefined;
-  readonly repetitionPenalty: number;
-  readonly presencePenalty: number;
-  readonly frequencyPenalty: number;
-  readonly noRepeatNgramSize: number;
-  readonly sequenceBias: readonly SequenceBias[];
-  readonly badWordsIds: readonly (readonly number[])[];
-  readonly suppressTokens: readonly number[];
-  readonly numReturnSequences: number;
-  readonly outputLogits: boolean;
-  readonly outputScores: boolean;
-  readonly logprobs: number | undefined;
-}
+/** Options that may stay open. */
+export type OpenOption =
+  | "maxNewTokens"
+  | "maxLength"
+  | "seed"
+  | "minP"
+  | "logprobs";
+
+/** Options that take another form: `logitBias` becomes part of `sequenceBias`. */
+export type ReshapedOption = "eosTokenId" | "stopStrings" | "logitBias";
+
+/** A {@link GenerationConfig} with every default filled in. */
+export type ResolvedGenerationConfig =
+  & { readonly [K in OpenOption]: GenerationConfig[K] }
+  & {
+    readonly [
+      K in Exclude<keyof GenerationConfig, OpenOption | ReshapedOption>
+    ]: NonNullable<GenerationConfig[K]>;
+  }
+  & {
+    /** Ids that end a sequence. */
+    readonly eosTokenId: readonly number[];
+    /** Texts that end a sequence. */
+    readonly stopStrings: readonly string[];
+  };
 
 /** Receives what a careful user should know. */
 export type WarningSink = (message: string) => void;

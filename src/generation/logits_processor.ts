@@ -34,16 +34,21 @@ export type LogitsProcessor = (
  * The processors a configuration asks for, in order: biases, penalties,
  * constraints, the caller's own, and, when sampling, temperature and filters.
  *
+ * @param vocabSize V of the model.
  * @param own Processors of the caller.
+ * @throws {InputError} When an id to bias or forbid is not in the vocabulary.
  */
 export function createLogitsProcessors(
   config: ResolvedGenerationConfig,
+  vocabSize: number,
   own: readonly LogitsProcessor[] = [],
 ): LogitsProcessor[] {
   const processors: LogitsProcessor[] = [];
   const add = (processor: LogitsProcessor) => processors.push(processor);
 
-  if (config.sequenceBias.length) add(biasSequences(config.sequenceBias));
+  if (config.sequenceBias.length) {
+    add(biasSequences(config.sequenceBias, vocabSize));
+  }
   if (config.repetitionPenalty !== 1) {
     add(penalizeRepetition(config.repetitionPenalty));
   }
@@ -57,7 +62,7 @@ export function createLogitsProcessors(
     !(ids.length === 1 && config.eosTokenId.includes(ids[0]!))
   );
   if (badWords.length) {
-    add(biasSequences(badWords.map((ids) => [ids, -Infinity])));
+    add(biasSequences(badWords.map((ids) => [ids, -Infinity]), vocabSize));
   }
   if (config.minNewTokens > 0 && config.eosTokenId.length) {
     add(requireNewTokens(config.minNewTokens, config.eosTokenId));

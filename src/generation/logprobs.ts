@@ -3,7 +3,9 @@ import { kthLargest, maximum } from "./selection.ts";
 
 /** A token and its natural log-probability. */
 export interface TokenLogprob {
+  /** Token id. */
   readonly id: number;
+  /** Natural logarithm of its probability, at most 0. */
   readonly logprob: number;
 }
 

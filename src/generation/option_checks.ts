@@ -3,9 +3,11 @@ import { InputError } from "../core/errors.ts";
 import { MAX_SEED } from "../core/random.ts";
 import type { GenerationConfig } from "./generation_config.ts";
 
-interface OptionCheck {
+/** What an option may be. */
+export interface OptionCheck {
   /** What is wanted, for the message. */
   readonly wanted: string;
+  /** Whether a value is that. */
   readonly accepts: (value: unknown) => boolean;
 }
 

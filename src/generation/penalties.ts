@@ -12,20 +12,23 @@ export type SequenceBias = readonly [ids: readonly number[], bias: number];
  * ones of the text; a sequence of one id always counts.
  *
  * As in Transformers, a longer sequence needs a text of at least its own length.
+ *
+ * @throws {InputError} When an id is not in a vocabulary of `vocabSize`.
  */
 export function biasSequences(
   biases: readonly SequenceBias[],
+  vocabSize: number,
 ): LogitsProcessor {
+  const beyond = biases.flatMap(([ids]) => ids).find((id) => id >= vocabSize);
+  if (beyond !== undefined) {
+    throw new InputError(
+      `Cannot bias or forbid the token id ${beyond}: the vocabulary has ${vocabSize} ids`,
+    );
+  }
   return (logits, { inputIds }) => {
     // Biases of one id add up before they are added, in float32.
     const sums = new Map<number, number>();
     for (const [ids, bias] of biases) {
-      const beyond = ids.find((id) => id >= logits.length);
-      if (beyond !== undefined) {
-        throw new InputError(
-          `Cannot bias the token id ${beyond}: the vocabulary has ${logits.length} ids`,
-        );
-      }
       if (ids.length > 1 && !endsWith(inputIds, ids)) continue;
       const last = ids[ids.length - 1]!;
       sums.set(last, Math.fround((sums.get(last) ?? 0) + Math.fround(bias)));

@@ -314,6 +314,9 @@ test("generate() rejects prompts that are empty or too long, and warns of the de
   const lm = new TableLm(countingTable(8), { contextLength: 10 });
   await assert.rejects(generate(lm, []), InputError);
   await assert.rejects(generate(lm, [prompt(1), prompt()]), InputError);
+  for (const option of [{ logitBias: { 8: 1 } }, { badWordsIds: [[1, 8]] }]) {
+    await assert.rejects(generate(lm, [prompt(1)], option), InputError);
+  }
   await assert.rejects(
     generate(lm, [prompt(1), prompt(1, 2)], { maxNewTokens: 9 }),
     ContextLengthError,

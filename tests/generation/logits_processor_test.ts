@@ -43,7 +43,9 @@ function process(
     promptLength,
   };
   const result = logits.slice();
-  for (const run of createLogitsProcessors(config)) run(result, context);
+  for (const run of createLogitsProcessors(config, logits.length)) {
+    run(result, context);
+  }
   return result;
 }
 
@@ -196,11 +198,13 @@ test("createLogitsProcessors() runs the caller's before the temperature and only
   const logits = Float32Array.of(1, 2);
   const context = { inputIds: new Int32Array(1), promptLength: 1 };
   const own = (row: Float32Array) => row.fill(3);
-  for (const run of createLogitsProcessors(config, [own])) run(logits, context);
+  for (const run of createLogitsProcessors(config, 2, [own])) {
+    run(logits, context);
+  }
   assert.deepEqual(Array.from(logits), [6, 6]);
 
   const greedy = resolveGenerationConfig({ temperature: 0.5, topP: 0.1 });
-  assert.deepEqual(createLogitsProcessors(greedy), []);
+  assert.deepEqual(createLogitsProcessors(greedy, 2), []);
 });
 
 test("filters of a full vocabulary take less than a step may", () => {
