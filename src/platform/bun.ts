@@ -8,6 +8,6 @@ export function isBun(): boolean {
 }
 
 /** Makes the platform of Bun. */
-export async function createBunPlatform(): Promise<Platform> {
-  return { ...await createNodePlatform(), name: "bun" };
+export function createBunPlatform(): Platform {
+  return { ...createNodePlatform(), name: "bun" };
 }

@@ -7,19 +7,23 @@ import { createNodePlatform, createNodeTerminal, isNode } from "./node.ts";
 import type { Platform } from "./platform.ts";
 import type { Terminal } from "./terminal.ts";
 
-let platform: Promise<Platform> | undefined;
-let terminal: Promise<Terminal> | undefined;
+let platform: Platform | undefined;
+let terminal: Terminal | undefined;
 
-/** The platform of this runtime; the same one each time. */
+/**
+ * The platform of this runtime; the same one each time.
+ *
+ * @throws {UnsupportedError} When the runtime is too old.
+ */
 export function detectPlatform(): Promise<Platform> {
-  return platform ??= pickPlatform();
+  return Promise.resolve().then(() => platform ??= pickPlatform());
 }
 
 // Deno and Bun also have what Node is known by, so Node comes after them.
-async function pickPlatform(): Promise<Platform> {
+function pickPlatform(): Platform {
   if (isDeno()) return createDenoPlatform();
-  if (isBun()) return await createBunPlatform();
-  if (isNode()) return await createNodePlatform();
+  if (isBun()) return createBunPlatform();
+  if (isNode()) return createNodePlatform();
   return createBrowserPlatform();
 }
 
@@ -29,11 +33,11 @@ async function pickPlatform(): Promise<Platform> {
  * @throws {UnsupportedError} Where there are no standard streams.
  */
 export function detectTerminal(): Promise<Terminal> {
-  return terminal ??= pickTerminal();
+  return Promise.resolve().then(() => terminal ??= pickTerminal());
 }
 
-async function pickTerminal(): Promise<Terminal> {
-  if (isDeno() || isBun() || isNode()) return await createNodeTerminal();
+function pickTerminal(): Terminal {
+  if (isDeno() || isBun() || isNode()) return createNodeTerminal();
   throw new UnsupportedError(
     "Cannot use a terminal here: run the command line in Deno, Bun or Node",
   );

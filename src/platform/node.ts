@@ -1,22 +1,21 @@
-// Node's platform. Its modules are imported when it is created, so that bundles
-// for browsers do not contain them. Deno and Bun offer the same modules and
-// build on what is here.
+// Node's platform. Its modules are fetched through process, not imported, so
+// that bundlers for browsers do not look for them. Deno and Bun offer the same
+// modules and build on what is here.
+import { UnsupportedError } from "../core/errors.ts";
 import type { Platform, PlatformFile } from "./platform.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Whether this is Node, or a runtime that passes for it. */
 export function isNode(): boolean {
-  const { process } = globalThis as {
-    process?: { versions?: { node?: string } };
-  };
+  const { process } = globalThis as { process?: Partial<NodeJS.Process> };
   return typeof process?.versions?.node === "string" &&
     globalThis.navigator?.userAgent !== "Cloudflare-Workers";
 }
 
-/** Makes the platform of Node 20 and later. */
-export async function createNodePlatform(): Promise<Platform> {
-  const { availableParallelism } = await import("node:os");
-  const { env } = await import("node:process");
+/** Makes the platform of Node 20.16 and later. */
+export function createNodePlatform(): Platform {
+  const { env } = nodeProcess();
+  const { availableParallelism } = nodeProcess().getBuiltinModule("node:os");
   return {
     name: "node",
     openFile: openNodeFile,
@@ -29,12 +28,22 @@ export async function createNodePlatform(): Promise<Platform> {
   };
 }
 
+function nodeProcess(): NodeJS.Process {
+  const { process } = globalThis;
+  if (process.getBuiltinModule === undefined) {
+    throw new UnsupportedError(
+      `Cannot use Node ${process.versions.node}: update it to 20.16 or later`,
+    );
+  }
+  return process;
+}
+
 /** Largest single read: the system call takes less than 2 GiB. */
 const MAX_READ_BYTES = 2 ** 30;
 
 /** {@link Platform.openFile} by node:fs, which Deno and Bun have too. */
 export async function openNodeFile(path: string): Promise<PlatformFile> {
-  const { open } = await import("node:fs/promises");
+  const { open } = nodeProcess().getBuiltinModule("node:fs/promises");
   const handle = await open(path, "r");
   const { size } = await handle.stat();
   return {
@@ -58,7 +67,7 @@ export async function openNodeFile(path: string): Promise<PlatformFile> {
 export async function statNodePath(
   path: string,
 ): Promise<"file" | "directory" | "missing"> {
-  const { stat } = await import("node:fs/promises");
+  const { stat } = nodeProcess().getBuiltinModule("node:fs/promises");
   try {
     return (await stat(path)).isDirectory() ? "directory" : "file";
   } catch (error) {
@@ -69,9 +78,9 @@ export async function statNodePath(
 }
 
 /** Makes the terminal of Node, Deno and Bun. */
-export async function createNodeTerminal(): Promise<Terminal> {
-  const { default: process } = await import("node:process");
-  const { isatty } = await import("node:tty");
+export function createNodeTerminal(): Terminal {
+  const process = nodeProcess();
+  const { isatty } = process.getBuiltinModule("node:tty");
   const descriptors = { stdin: 0, stdout: 1, stderr: 2 };
   return {
     args: process.argv.slice(2),
