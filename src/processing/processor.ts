@@ -2,7 +2,7 @@
 // Gemma3nProcessor makes them.
 import { InputError } from "../core/errors.ts";
 import { type HostTensor, hostTensor } from "../core/tensor.ts";
-import { isJsonObject } from "../io/json.ts";
+import type { BatchFeature } from "./batch_feature.ts";
 import type { ChatTemplate, RenderOptions } from "./chat_template.ts";
 import {
   type AudioFeatureExtractor,
@@ -72,38 +72,6 @@ export interface ApplyChatTemplateOptions
   readonly tokenize?: boolean | undefined;
 }
 
-/** Model inputs: B sequences of T tokens with N pictures and C clips in all. */
-export interface BatchFeature {
-  /** int32 `[B, T]`. */
-  readonly inputIds: HostTensor<"int32">;
-  /** int32 `[B, T]`, 1 = a token, 0 = padding. */
-  readonly attentionMask: HostTensor<"int32">;
-  /** int32 `[B, T]`: 1 for image soft tokens, 3 for audio ones, else 0. */
-  readonly tokenTypeIds: HostTensor<"int32">;
-  /** float32 `[N, 3, H, W]`; only with pictures. */
-  readonly pixelValues?: HostTensor<"float32">;
-  /** float32 `[C, F, 128]`; only with sound. */
-  readonly inputFeatures?: HostTensor<"float32">;
-  /** uint8 `[C, F]`, 1 = valid; only with sound. */
-  readonly inputFeaturesMask?: HostTensor<"uint8">;
-}
-
-/**
- * The two lengths in a parsed processor_config.json; files of 2025 lack them.
- */
-export function parseProcessorConfig(
-  json: unknown,
-): { imageSeqLength: number | undefined; audioSeqLength: number | undefined } {
-  const read = (key: string) => {
-    const value = isJsonObject(json) ? json[key] : undefined;
-    return typeof value === "number" ? value : undefined;
-  };
-  return {
-    imageSeqLength: read("image_seq_length"),
-    audioSeqLength: read("audio_seq_length"),
-  };
-}
-
 /**
  * Makes model inputs of texts, pictures and sound, and text of token ids.
  *
@@ -116,7 +84,7 @@ export function parseProcessorConfig(
  *     { type: "text", text: "What is in the picture?" },
  *   ],
  * }], { addGenerationPrompt: true });
- * console.log(inputs.inputIds.shape); // [1, 276]
+ * console.log(inputs.pixelValues?.shape); // [1, 3, 768, 768]
  * ```
  */
 export class Gemma3nProcessor {

@@ -1,13 +1,13 @@
 // Text to token ids and back, as Transformers' GemmaTokenizer does it.
-import { Tokenizer } from "@huggingface/tokenizers";
+import { BPE } from "@huggingface/tokenizers";
 import { CheckpointError, InputError } from "../core/errors.ts";
-import type { JsonObject } from "../io/json.ts";
+import { AddedTokenSplitter, type Section } from "./added_tokens.ts";
 import { textOfTokens } from "./byte_fallback.ts";
 import {
   parseTokenizerConfig,
-  parseTokenizerJson,
   type SpecialTokens,
 } from "./tokenizer_config.ts";
+import { parseTokenizerJson } from "./tokenizer_json.ts";
 import { WordBoundaries } from "./word_boundaries.ts";
 
 // Longest stretch of encoding between two turns of the event loop.
@@ -37,8 +37,12 @@ export class GemmaTokenizer {
   readonly bosTokenId: number | undefined;
   /** Id of `eos_token`, if there is one. */
   readonly eosTokenId: number | undefined;
-  readonly #bpe: Tokenizer;
-  readonly #boundaries: WordBoundaries | undefined;
+  readonly #bpe: BPE;
+  readonly #boundaries: WordBoundaries;
+  readonly #raw: AddedTokenSplitter;
+  readonly #normalized: AddedTokenSplitter;
+  readonly #addedIds: ReadonlyMap<string, number>;
+  readonly #addedTokens: ReadonlyMap<number, string>;
   readonly #specialIds: ReadonlySet<number>;
   readonly #prefix: readonly number[];
   readonly #suffix: readonly number[];
@@ -50,39 +54,35 @@ export class GemmaTokenizer {
    * @throws {CheckpointError} When a file is not what a Gemma model has.
    */
   constructor(tokenizerJson: unknown, tokenizerConfig: unknown) {
-    const { json, vocabulary, addedTokens, cuttable } = parseTokenizerJson(
-      tokenizerJson,
-    );
+    const parsed = parseTokenizerJson(tokenizerJson);
     const config = parseTokenizerConfig(tokenizerConfig);
-    this.#bpe = buildTokenizer(json);
-    this.#boundaries = cuttable
-      ? new WordBoundaries([
-        ...vocabulary,
-        ...addedTokens.map((token) => token.content),
-      ])
-      : undefined;
+    const added = parsed.addedTokens;
+    this.#bpe = new BPE(parsed.model);
+    this.#boundaries = new WordBoundaries(this.#bpe.tokens_to_ids.keys());
+    this.#raw = new AddedTokenSplitter(
+      added.filter((token) => !token.normalized)
+        .map(({ content, id }) => [content, id]),
+    );
+    this.#normalized = new AddedTokenSplitter(
+      added.filter((token) => token.normalized)
+        .map(({ content, id }) => [normalize(content), id]),
+    );
+    this.#addedIds = new Map(added.map(({ content, id }) => [content, id]));
+    this.#addedTokens = new Map(added.map(({ content, id }) => [id, content]));
     this.specialTokens = config.specialTokens;
     this.paddingSide = config.paddingSide;
     this.bosTokenId = this.#idOf("bos_token");
     this.eosTokenId = this.#idOf("eos_token");
-    const padTokenId = this.#idOf("pad_token");
-    if (padTokenId === undefined) {
-      throw new CheckpointError(
-        'Cannot use the tokenizer: "pad_token" is missing in tokenizer_config.json or unknown to tokenizer.json',
-        { file: "tokenizer_config.json" },
-      );
-    }
-    this.padTokenId = padTokenId;
-
-    const special = addedTokens.filter((token) => token.special);
+    this.padTokenId = this.#required(this.specialTokens["pad_token"]);
     this.#specialIds = new Set([
-      ...special.map((token) => token.id),
-      ...Object.keys(config.specialTokens).flatMap((key) =>
+      ...added.filter((token) => token.special).map((token) => token.id),
+      ...Object.keys(this.specialTokens).flatMap((key) =>
         this.#idOf(key) ?? []
       ),
     ]);
     // add_bos_token of tokenizer_config.json has no say beside tokenizer.json.
-    ({ prefix: this.#prefix, suffix: this.#suffix } = frame(this.#bpe));
+    this.#prefix = parsed.prefix.map((token) => this.#required(token));
+    this.#suffix = parsed.suffix.map((token) => this.#required(token));
   }
 
   /**
@@ -91,19 +91,37 @@ export class GemmaTokenizer {
    */
   async encode(text: string, options: EncodeOptions = {}): Promise<Int32Array> {
     const { addSpecialTokens = true } = options;
-    const wellFormed = text.toWellFormed();
     const ids: number[] = addSpecialTokens ? [...this.#prefix] : [];
     let sliceStart = performance.now();
-    for (const piece of this.#boundaries?.split(wellFormed) ?? [wellFormed]) {
+    for (const piece of this.#pieces(text.toWellFormed())) {
       if (performance.now() - sliceStart > SLICE_MS) {
         await new Promise((resolve) => setTimeout(resolve, 0));
         sliceStart = performance.now();
       }
-      const encoded = this.#bpe.encode(piece, { add_special_tokens: false });
-      for (const id of encoded.ids) ids.push(id);
+      if (typeof piece === "number") {
+        ids.push(piece);
+        continue;
+      }
+      for (const token of this.#bpe.encode([piece])) {
+        ids.push(this.#bpe.tokens_to_ids.get(token)!);
+      }
     }
     if (addSpecialTokens) ids.push(...this.#suffix);
     return Int32Array.from(ids);
+  }
+
+  /** Ids of added tokens, and the normalized text between them in pieces. */
+  *#pieces(text: string): Generator<Section> {
+    for (const raw of this.#raw.split(text)) {
+      if (typeof raw === "number") {
+        yield raw;
+        continue;
+      }
+      for (const section of this.#normalized.split(normalize(raw))) {
+        if (typeof section === "number") yield section;
+        else yield* this.#boundaries.split(section);
+      }
+    }
   }
 
   /**
@@ -129,7 +147,7 @@ export class GemmaTokenizer {
 
   /** Id of a token as spelled in the vocabulary, e.g. `▁the` or `<bos>`. */
   tokenToId(token: string): number | undefined {
-    return this.#bpe.token_to_id(token);
+    return this.#addedIds.get(token) ?? this.#bpe.tokens_to_ids.get(token);
   }
 
   /**
@@ -143,31 +161,27 @@ export class GemmaTokenizer {
         `Cannot decode the token id ${id}: wanted a non-negative integer`,
       );
     }
-    return this.#bpe.id_to_token(id);
+    return this.#addedTokens.get(id) ?? this.#bpe.vocab[id];
   }
 
   #idOf(key: string): number | undefined {
     const token = this.specialTokens[key];
     return token === undefined ? undefined : this.tokenToId(token);
   }
-}
 
-function buildTokenizer(json: JsonObject): Tokenizer {
-  try {
-    return new Tokenizer(json, {});
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new CheckpointError(`Cannot read "tokenizer.json": ${reason}`, {
-      file: "tokenizer.json",
-      cause,
-    });
+  #required(token: string | undefined): number {
+    const id = token === undefined ? undefined : this.tokenToId(token);
+    if (id !== undefined) return id;
+    throw new CheckpointError(
+      `Cannot use the tokenizer: ${
+        token === undefined
+          ? 'tokenizer_config.json names no "pad_token"'
+          : `the special token "${token}" is not in tokenizer.json`
+      }`,
+    );
   }
 }
 
-/** What the post-processor puts around the ids of a text. */
-function frame(bpe: Tokenizer): { prefix: number[]; suffix: number[] } {
-  const plain = bpe.encode("a", { add_special_tokens: false }).ids;
-  const { ids } = bpe.encode("a", { add_special_tokens: true });
-  const at = ids.indexOf(plain[0]!);
-  return { prefix: ids.slice(0, at), suffix: ids.slice(at + plain.length) };
+function normalize(text: string): string {
+  return text.replaceAll(" ", "▁");
 }

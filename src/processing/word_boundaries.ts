@@ -2,8 +2,7 @@
 // tokens. Gemma encodes a whole text as one word, which is slow and blocks;
 // but no merge reaches across a pair of characters that no token contains.
 
-// Characters worth looking before: spaces (as the normalizer writes them),
-// newlines and the punctuation of languages without spaces.
+// Characters worth looking before: spaces (which are "▁" by now), newlines and the punctuation of languages without spaces.
 const ANCHORS = "▁\n。，、";
 
 /** Knows the places where texts can be cut for one vocabulary. */
@@ -11,13 +10,13 @@ export class WordBoundaries {
   /** For each anchor the characters that come right before it in some token. */
   readonly #joined: ReadonlyMap<string, ReadonlySet<string>>;
 
-  /** `tokens` is the whole vocabulary, added tokens included. */
+  /** `tokens` is the whole vocabulary of byte-pair encoding. */
   constructor(tokens: Iterable<string>) {
     const joined = new Map<string, Set<string>>();
     for (const anchor of ANCHORS) joined.set(anchor, new Set());
     for (const token of tokens) {
       for (let i = 1; i < token.length; i++) {
-        joined.get(normalized(token[i]!))?.add(normalized(token[i - 1]!));
+        joined.get(token[i]!)?.add(token[i - 1]!);
       }
     }
     this.#joined = joined;
@@ -27,8 +26,8 @@ export class WordBoundaries {
   *split(text: string): Generator<string> {
     let start = 0;
     for (let i = 1; i < text.length; i++) {
-      const joined = this.#joined.get(normalized(text[i]!));
-      if (joined === undefined || joined.has(normalized(text[i - 1]!))) {
+      const joined = this.#joined.get(text[i]!);
+      if (joined === undefined || joined.has(text[i - 1]!)) {
         continue;
       }
       yield text.slice(start, i);
@@ -36,8 +35,4 @@ export class WordBoundaries {
     }
     if (start < text.length) yield text.slice(start);
   }
-}
-
-function normalized(character: string): string {
-  return character === " " ? "▁" : character;
 }

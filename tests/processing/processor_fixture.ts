@@ -11,8 +11,8 @@ import type {
 import {
   Gemma3nProcessor,
   type Gemma3nProcessorParts,
-  parseProcessorConfig,
 } from "../../src/processing/processor.ts";
+import { parseProcessorConfig } from "../../src/processing/processor_config.ts";
 import { GemmaTokenizer } from "../../src/processing/tokenizer.ts";
 import { referenceText } from "../golden.ts";
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ContentPart, Message } from "../../src/processing/messages.ts";
-import type { BatchFeature } from "../../src/processing/processor.ts";
+import type { BatchFeature } from "../../src/processing/batch_feature.ts";
 import { cases, golden } from "../golden.ts";
 import { makeProcessor } from "./processor_fixture.ts";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CheckpointError, InputError } from "../../src/core/errors.ts";
 import type { Message } from "../../src/processing/messages.ts";
-import { parseProcessorConfig } from "../../src/processing/processor.ts";
+import { parseProcessorConfig } from "../../src/processing/processor_config.ts";
 import { GemmaTokenizer } from "../../src/processing/tokenizer.ts";
 import { referenceText } from "../golden.ts";
 import { makeProcessor } from "./processor_fixture.ts";
