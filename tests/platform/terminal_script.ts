@@ -17,6 +17,15 @@ if (part === "large") {
   await terminal.write("x".repeat(3_000_000));
   terminal.exit(0);
 }
+if (part === "pipe") {
+  await terminal.write("ready");
+  const end = Date.now() + 5000;
+  try {
+    while (Date.now() < end) await terminal.write("x".repeat(100_000));
+  } catch {
+    await terminal.writeError("closed");
+  }
+}
 if (part === "env") {
   const platform = await detectPlatform();
   await terminal.write(String(platform.env("G3N_TEST_VARIABLE")));

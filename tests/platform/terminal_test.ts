@@ -35,6 +35,17 @@ test("Terminal.onInterrupt() runs the handler instead of ending the process", as
   assert.equal(stdout, "ready interrupted");
 });
 
+test("Terminal.write() rejects when the reader has gone", async () => {
+  const { stderr, code } = await runScript(
+    SCRIPT,
+    ["pipe"],
+    "",
+    (_, child) => void child.stdout?.destroy(),
+  );
+  assert.equal(stderr, "closed");
+  assert.equal(code, 0);
+});
+
 test("Platform.env() gives undefined without permission to read it", async (context) => {
   if (runtimeName() !== "deno") {
     return context.skip("only Deno has permissions");
