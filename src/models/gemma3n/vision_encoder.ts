@@ -37,7 +37,7 @@ export function imageEncoder(
   config: Gemma3nVisionConfig,
   pixels: Tensor,
 ): Tensor {
-  let x = stem(ops, w, pixels); // [Y / 2, X / 2, C]
+  let x = visionStem(ops, w, pixels);
   const features: Tensor[] = [];
   w.stages.forEach((blocks, stage) => {
     for (const block of blocks) x = visionBlock(ops, block, x);
@@ -48,7 +48,12 @@ export function imageEncoder(
   return ops.reshape(fused, [side * side, hiddenSize]);
 }
 
-function stem(ops: Ops, w: VisionEncoder, pixels: Tensor): Tensor {
+/** First convolution: pixels `[Y, X, 3]` -> `[ceil(Y / 2), ceil(X / 2), C]`. */
+export function visionStem(
+  ops: Ops,
+  w: VisionEncoder,
+  pixels: Tensor,
+): Tensor {
   const { convStem } = w;
   const h = ops.conv2d(pixels, convStem.conv, sameConv2d(pixels, convStem));
   const biased = ops.addVector(h, w.convStemBias);

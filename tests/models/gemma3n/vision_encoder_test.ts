@@ -4,7 +4,11 @@ import { test } from "node:test";
 import { InputError } from "../../../src/core/errors.ts";
 import { type HostTensor, hostTensor } from "../../../src/core/tensor.ts";
 import type { Gemma3nVisionConfig } from "../../../src/models/gemma3n/config.ts";
-import { imageFeatures } from "../../../src/models/gemma3n/vision_encoder.ts";
+import { visionBlock } from "../../../src/models/gemma3n/vision_blocks.ts";
+import {
+  imageFeatures,
+  visionStem,
+} from "../../../src/models/gemma3n/vision_encoder.ts";
 import { picturePixels } from "../../../src/models/gemma3n/vision_pixels.ts";
 import {
   type VisionTower,
@@ -34,6 +38,17 @@ const ODD_SIZE = [
   [0.16482383, 0.49969923, 0.14292008, 2.44412684],
   [0.37957975, 1.19606018, 0.19057964, 2.44480872],
 ];
+
+// Mean magnitude of the stem's and each stage's output for the same picture,
+// computed in float64.
+const STAGE_MAGNITUDES = [
+  0.40480962,
+  1.24899106,
+  0.56603862,
+  1.80335941,
+  1.98515681,
+];
+const MAGNITUDE_TOLERANCE = 1e-6;
 
 /** A device with the vision tower in it and room for pictures of `size`. */
 async function visionDevice(
@@ -118,6 +133,67 @@ for (const { name: device, create } of await devices()) {
       });
     },
   );
+}
+
+/** Output of the stem and of every block for a picture with odd sides, by name. */
+async function blockOutputs(
+  create: () => Promise<Device>,
+): Promise<Map<string, Float32Array>> {
+  const { data, shape } = randomTensor([75, 101, 3], { seed: 7 });
+  const device = await create();
+  await using _ = device;
+  const { loader, write } = await tinyCheckpoint(device);
+  const tower = visionTowerWeights(loader, config, textConfig.hiddenSize);
+  const record = () => {
+    let x = visionStem(device.ops, tower.encoder, device.upload(data, shape));
+    const outputs = new Map([["stem", x]]);
+    tower.encoder.stages.forEach((blocks, stage) =>
+      blocks.forEach((block, i) => {
+        x = visionBlock(device.ops, block, x);
+        outputs.set(`blocks.${stage}.${i}`, x);
+      })
+    );
+    return outputs;
+  };
+  device.plan(record);
+  await device.allocate();
+  await write();
+  const outputs = record();
+  const values = await device.read([...outputs.values()]);
+  return new Map([...outputs.keys()].map((name, i) => [name, values[i]!]));
+}
+
+const [oracle, ...others] = await devices();
+const oracleOutputs = await blockOutputs(oracle!.create);
+
+test("stages of a picture with odd sides have timm's magnitudes on reference", () => {
+  const ends = [
+    "stem",
+    "blocks.0.2",
+    "blocks.1.4",
+    "blocks.2.36",
+    "blocks.3.38",
+  ];
+  ends.forEach((name, i) => {
+    const values = oracleOutputs.get(name)!;
+    const mean = values.reduce((sum, x) => sum + Math.abs(x), 0) /
+      values.length;
+    assertClose([mean], [STAGE_MAGNITUDES[i]!], {
+      rtol: MAGNITUDE_TOLERANCE,
+      label: name,
+    });
+  });
+});
+
+for (const { name: device, create } of others) {
+  test(`every block on ${device} is as on reference`, async () => {
+    for (const [name, values] of await blockOutputs(create)) {
+      assertClose(values, oracleOutputs.get(name)!, {
+        atol: TOLERANCE,
+        label: name,
+      });
+    }
+  });
 }
 
 test("picturePixels() interleaves the planes of one picture", () => {
