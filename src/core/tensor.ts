@@ -29,6 +29,14 @@ export interface HostTensor<T extends HostDtype = HostDtype> {
  * Makes a {@link HostTensor} and checks that the data fills the shape.
  *
  * @throws {InputError} When `data.length` is not the product of `shape`.
+ *
+ * @example
+ * ```ts
+ * import { hostTensor } from "@g3n/core";
+ *
+ * const inputIds = hostTensor("int32", [1, 3], Int32Array.of(2, 818, 5279));
+ * console.log(inputIds.shape); // [1, 3]
+ * ```
  */
 export function hostTensor<T extends HostDtype>(
   dtype: T,
