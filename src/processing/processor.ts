@@ -27,6 +27,8 @@ import {
 } from "./placeholder_expansion.ts";
 import type { DecodeOptions, GemmaTokenizer } from "./tokenizer.ts";
 
+export type { BatchFeature } from "./batch_feature.ts";
+
 // token_type_ids of soft tokens; all others are 0.
 const IMAGE_TOKEN_TYPE = 1;
 const AUDIO_TOKEN_TYPE = 3;
