@@ -49,13 +49,14 @@ function process(
   return result;
 }
 
-const cases: ProcessorCase[] = JSON.parse(
-  readFileSync(new URL("./processor_cases.json", import.meta.url), "utf8"),
-);
+const cases: ProcessorCase[] = readFileSync(
+  new URL("./processor_cases.jsonl", import.meta.url),
+  "utf8",
+).trim().split("\n").map((line) => JSON.parse(line));
 
-for (const { option, inputIds, logits, expected } of cases) {
-  const [[name, value] = []] = Object.entries(option);
-  test(`${name} ${JSON.stringify(value)} matches Transformers on ${JSON.stringify(logits)}`, () => {
+for (const [i, { option, inputIds, logits, expected }] of cases.entries()) {
+  const name = Object.keys(option).join(", ");
+  test(`${name} match Transformers in case ${i}: ${JSON.stringify(option)}`, () => {
     const actual = withoutSignedZero(process(option, row(logits), inputIds));
     const wanted = withoutSignedZero(row(expected));
     if (name === "topP") {

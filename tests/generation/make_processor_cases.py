@@ -1,4 +1,4 @@
-"""Writes processor_cases.json: what Transformers' logits processors make of small rows.
+"""Writes processor_cases.jsonl: what Transformers' logits processors make of small rows.
 
     pip install transformers==5.17.0 torch
     python tests/generation/make_processor_cases.py
@@ -7,8 +7,10 @@
 import json
 import math
 import pathlib
+import re
 
 import torch
+from transformers import GenerationConfig, GenerationMixin, PretrainedConfig
 from transformers.generation import logits_process as lp
 
 TEXT_LENGTH = 9
@@ -35,6 +37,39 @@ def processors(text, vocab_size):
     yield {"suppressTokens": suppressed}, lp.SuppressTokensLogitsProcessor(suppressed)
 
 
+class Chain(GenerationMixin):
+    """Puts processors into Transformers' own order; needs no model for that."""
+
+    config = PretrainedConfig()
+
+    def processor(self, options):
+        generation_config = GenerationConfig(**options)
+        generation_config._eos_token_tensor = torch.tensor(options.get("eos_token_id", []))
+        return self._get_logits_processor(generation_config, input_ids_seq_length=TEXT_LENGTH)
+
+
+def chains(text):
+    """Several options at once."""
+    last = text[-1]
+    greedy = {
+        "do_sample": False,
+        "repetition_penalty": 1.7,
+        "no_repeat_ngram_size": 2,
+        "suppress_tokens": [3],
+        "bad_words_ids": [[5], [last, 6], [1]],
+        "sequence_bias": [[[5], 9.0], [[last, 4], 2.5], [[last], -1.25]],
+        "min_new_tokens": 1,
+        "eos_token_id": [1, 2],
+    }
+    yield greedy
+    yield greedy | {"do_sample": True, "temperature": 0.6, "top_k": 12, "top_p": 0.9, "min_p": 0.05}
+    yield {"do_sample": True, "temperature": 2.5, "top_k": 0, "top_p": 0.6, "min_p": 0.3}
+
+
+def camel_case(options):
+    return {re.sub("_([a-z])", lambda m: m[1].upper(), name): value for name, value in options.items()}
+
+
 def row(scores):
     """JSON has no infinity: null stands for a forbidden id."""
     return [None if math.isinf(x) else x for x in scores[0].tolist()]
@@ -53,8 +88,16 @@ def main():
                 cases.append(
                     {"option": option, "inputIds": ids[0].tolist(), "logits": row(logits), "expected": row(scores)}
                 )
-    path = pathlib.Path(__file__).with_name("processor_cases.json")
-    path.write_text("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases) + "\n]\n")
+    vocab_size = 33
+    logits = torch.round(torch.randn(1, vocab_size) * 192) / 64
+    ids = torch.randint(7, vocab_size, (1, TEXT_LENGTH))
+    for options in chains(ids[0].tolist()):
+        scores = Chain().processor(options)(ids, logits.clone())
+        cases.append(
+            {"option": camel_case(options), "inputIds": ids[0].tolist(), "logits": row(logits), "expected": row(scores)}
+        )
+    path = pathlib.Path(__file__).with_name("processor_cases.jsonl")
+    path.write_text("".join(json.dumps(case, separators=(",", ":")) + "\n" for case in cases))
 
 
 if __name__ == "__main__":
