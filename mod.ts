@@ -19,6 +19,7 @@
 export { AutoProcessor } from "./src/api/auto_processor.ts";
 export type { DeviceOption, DtypeOption } from "./src/api/devices.ts";
 export { Gemma3nForConditionalGeneration } from "./src/api/gemma3n_for_conditional_generation.ts";
+export { type ModelInfo, modelInfo } from "./src/api/model_info.ts";
 export type {
   ForwardOptions,
   Gemma3nGenerateOptions,
@@ -87,6 +88,7 @@ export type {
   RopeParameters,
 } from "./src/models/gemma3n/config.ts";
 export type { AudioFeaturesOutput } from "./src/models/gemma3n/model.ts";
+export type { StorageDtype } from "./src/core/dtype.ts";
 export { SequenceCache } from "./src/models/gemma3n/sequence_cache.ts";
 export type { LoadProgress } from "./src/ops/checkpoint_weights.ts";
 export type {
@@ -106,9 +108,9 @@ export type {
   Role,
   TextPart,
 } from "./src/processing/messages.ts";
+export type { BatchFeature } from "./src/processing/batch_feature.ts";
 export {
   type ApplyChatTemplateOptions,
-  type BatchFeature,
   Gemma3nProcessor,
   type Gemma3nProcessorParts,
   type ProcessOptions,

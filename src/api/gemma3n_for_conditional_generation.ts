@@ -1,15 +1,12 @@
 // The model a user loads. Transformers' Gemma3nForConditionalGeneration.
-import { CheckpointError, InputError } from "../core/errors.ts";
+import { InputError } from "../core/errors.ts";
 import type { HostTensor } from "../core/tensor.ts";
 import { generate, type GenerateResult } from "../generation/generate.ts";
 import type { GenerationConfig } from "../generation/generation_config.ts";
 import { parseGenerationConfig } from "../generation/parse_generation_config.ts";
 import type { ModelSource } from "../hub/source.ts";
 import { type Checkpoint, openCheckpoint } from "../io/checkpoint.ts";
-import {
-  type Gemma3nConfig,
-  parseGemma3nConfig,
-} from "../models/gemma3n/config.ts";
+import type { Gemma3nConfig } from "../models/gemma3n/config.ts";
 import type { DecoderInput } from "../models/gemma3n/decoder.ts";
 import {
   type AudioFeaturesOutput,
@@ -33,6 +30,7 @@ import {
   type Gemma3nOutput,
   listCaches,
 } from "./model_io.ts";
+import { readConfig } from "./model_config.ts";
 import { type ModelOptions, openSource, readJson } from "./model_options.ts";
 
 /**
@@ -96,14 +94,7 @@ export class Gemma3nForConditionalGeneration implements AsyncDisposable {
     const { platform, files, warn } = await openSource(source, options);
     const { device = "auto", dtype = "auto", onProgress, signal } = options;
     const createDevice = deviceFactory(device, platform, options.wasmModule);
-    const configJson = await readJson(files, "config.json");
-    if (configJson === undefined) {
-      throw new CheckpointError(
-        `Cannot find "config.json" in ${files.describe()}: a checkpoint in Hugging Face layout is needed`,
-        { file: "config.json" },
-      );
-    }
-    const config = parseGemma3nConfig(configJson);
+    const config = await readConfig(files);
     const generationJson = await readJson(files, "generation_config.json");
     const generationConfig = generationJson === undefined
       ? { eosTokenId: config.textConfig.eosTokenId }

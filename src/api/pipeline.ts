@@ -7,10 +7,8 @@ import type { Streamer } from "../generation/streamer.ts";
 import { TextIteratorStreamer } from "../generation/text_iterator_streamer.ts";
 import type { ModelSource } from "../hub/source.ts";
 import type { Message } from "../processing/messages.ts";
-import type {
-  BatchFeature,
-  Gemma3nProcessor,
-} from "../processing/processor.ts";
+import type { BatchFeature } from "../processing/batch_feature.ts";
+import type { Gemma3nProcessor } from "../processing/processor.ts";
 import { AutoProcessor } from "./auto_processor.ts";
 import { Gemma3nForConditionalGeneration } from "./gemma3n_for_conditional_generation.ts";
 import type { ModelOptions } from "./model_options.ts";

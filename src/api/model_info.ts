@@ -1,0 +1,78 @@
+// What a checkpoint is and what it takes to run it, without loading it.
+import type { StorageDtype } from "../core/dtype.ts";
+import { numel } from "../core/shape.ts";
+import type { ModelSource } from "../hub/source.ts";
+import { openCheckpoint } from "../io/checkpoint.ts";
+import { decoderNames } from "../models/gemma3n/checkpoint_names.ts";
+import type { Gemma3nConfig } from "../models/gemma3n/config.ts";
+import { Decoder } from "../models/gemma3n/decoder.ts";
+import { decoderOptions } from "./decoder_options.ts";
+import { countParameters, deviceFactory, resolveDtype } from "./devices.ts";
+import { readConfig } from "./model_config.ts";
+import { type ModelOptions, openSource } from "./model_options.ts";
+
+/** What a checkpoint is. */
+export interface ModelInfo {
+  /** Where it is. */
+  readonly source: string;
+  readonly config: Gemma3nConfig;
+  /** Values in all tensors. */
+  readonly parameters: number;
+  readonly tensors: number;
+  /** Bytes of the tensors in each number format. */
+  readonly storedBytes: Readonly<Partial<Record<StorageDtype, number>>>;
+  /** Most tokens of a sequence, as it would be loaded. */
+  readonly contextLength: number;
+  /** Bytes of memory that the text decoder takes, as it would be loaded. */
+  readonly memory: {
+    readonly weights: number;
+    readonly kv: number;
+    readonly activations: number;
+  };
+}
+
+/**
+ * Reads the headers and the config of a checkpoint, checks the decoder's
+ * tensors, and computes the memory it would take with these options.
+ *
+ * @throws As `Gemma3nForConditionalGeneration.fromPretrained()`, except that
+ * memory is not taken.
+ *
+ * @example
+ * ```ts
+ * import { modelInfo } from "@g3n/core";
+ *
+ * const info = await modelInfo("tests/reference/tiny", { dtype: "f32" });
+ * console.log(info.parameters, info.config.textConfig.numHiddenLayers);
+ * ```
+ */
+export async function modelInfo(
+  source: ModelSource,
+  options: ModelOptions = {},
+): Promise<ModelInfo> {
+  const { platform, files } = await openSource(source, options);
+  const { device = "auto", dtype = "auto", wasmModule } = options;
+  const createDevice = deviceFactory(device, platform, wasmModule);
+  const config = await readConfig(files);
+  await using checkpoint = await openCheckpoint(files);
+  resolveDtype(dtype, checkpoint);
+  const sizes = decoderOptions(config, options);
+  await using measured = await createDevice();
+  const names = decoderNames(checkpoint);
+  new Decoder(measured, checkpoint, names, config, sizes).plan();
+  const storedBytes: Partial<Record<StorageDtype, number>> = {};
+  for (const name of checkpoint.names()) {
+    const { dtype, shape, rows, rowBytes } = checkpoint.get(name);
+    if (numel(shape) === 0) continue;
+    storedBytes[dtype] = (storedBytes[dtype] ?? 0) + rows * rowBytes;
+  }
+  return {
+    source: files.describe(),
+    config,
+    parameters: countParameters(checkpoint),
+    tensors: checkpoint.names().length,
+    storedBytes,
+    contextLength: sizes.contextLength,
+    memory: measured.requiredBytes(),
+  };
+}

@@ -1,0 +1,86 @@
+// g3n info: what a checkpoint is, and the memory it takes.
+import { Command } from "commander";
+
+import { type ModelInfo, modelInfo } from "../../../mod.ts";
+import {
+  addModelOptions,
+  type CommandContext,
+  type ModelFlags,
+} from "../options.ts";
+
+interface InfoFlags extends ModelFlags {
+  readonly json?: boolean;
+}
+
+/** The command. */
+export function infoCommand(context: CommandContext): Command {
+  const command = new Command("info")
+    .description("show what a checkpoint is and what it takes to run it");
+  return addModelOptions(command)
+    .option("--json", "print it as JSON")
+    .action((flags: InfoFlags) => info(context, flags));
+}
+
+async function info(
+  { terminal, signal }: CommandContext,
+  { json, model, device, dtype, contextLength, revision }: InfoFlags,
+): Promise<void> {
+  const found = await modelInfo(model, {
+    device,
+    dtype,
+    contextLength,
+    revision,
+    maxBatchSize: 1,
+    signal,
+  });
+  await terminal.write(
+    json ? `${JSON.stringify(found, null, 2)}\n` : formatInfo(found),
+  );
+}
+
+function formatInfo(info: ModelInfo): string {
+  const { textConfig: text, visionConfig: vision, audioConfig: audio } =
+    info.config;
+  const shared = text.numKvSharedLayers;
+  const sparse = text.activationSparsityPattern.filter((s) => s > 0).length;
+  const stored = Object.entries(info.storedBytes).map(([dtype, bytes]) =>
+    `${dtype} ${megabytes(bytes)}`
+  );
+  const { weights, kv, activations } = info.memory;
+  const rows: [string, string][] = [
+    ["Source", info.source],
+    ["Parameters", `${millions(info.parameters)} in ${info.tensors} tensors`],
+    ["Stored", stored.join(", ")],
+    [
+      "Decoder",
+      `${text.numHiddenLayers} layers (${shared} share keys and values, ${sparse} sparse), hidden size ${text.hiddenSize}, vocabulary ${text.vocabSize}`,
+    ],
+    [
+      "Pictures",
+      vision ? `${vision.msfaOutputResolution ** 2} tokens each` : "no",
+    ],
+    [
+      "Sound",
+      audio ? `${info.config.audioSoftTokensPerImage} tokens a clip` : "no",
+    ],
+    [
+      "Context",
+      `${info.contextLength} of ${text.maxPositionEmbeddings} tokens`,
+    ],
+    [
+      "Memory",
+      `${megabytes(weights + kv + activations)} for text in f32: weights ${
+        megabytes(weights)
+      }, cache ${megabytes(kv)}, a step ${megabytes(activations)}`,
+    ],
+  ];
+  return rows.map(([name, value]) => `${name.padEnd(12)}${value}\n`).join("");
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+function millions(count: number): string {
+  return `${(count / 1e6).toFixed(1)} M`;
+}
