@@ -7,6 +7,7 @@ import {
   sameShape,
   type Shape,
 } from "../src/core/shape.ts";
+import { createWasmDevice } from "../src/backends/wasm/device.ts";
 import type { Device, DeviceName, WeightKind } from "../src/ops/device.ts";
 import type { KvSpec, KvStore, Ops, Tensor, Weight } from "../src/ops/ops.ts";
 import { createReferenceDevice } from "../src/ops/reference.ts";
@@ -23,6 +24,9 @@ export function devices(): Promise<TestDevice[]> {
   return Promise.resolve([{
     name: "reference",
     create: () => createReferenceDevice({ platform: testPlatform }),
+  }, {
+    name: "wasm",
+    create: () => createWasmDevice({ platform: testPlatform }),
   }]);
 }
 

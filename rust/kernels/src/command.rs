@@ -1,0 +1,97 @@
+//! One recorded operation as 32 words, and the slices its words stand for.
+
+use crate::rows::RowsMut;
+use core::ops::Range;
+use core::slice::{from_raw_parts, from_raw_parts_mut};
+
+/// Words of a command.
+pub const WORDS: usize = 32;
+/// Words before the arguments: operation, units, units of a chunk, cost of a chunk.
+const HEADER: usize = 4;
+
+/// A command in the queue. The work has a number of units, done in chunks
+/// that may run in any order.
+#[repr(transparent)]
+pub struct Command([u32; WORDS]);
+
+impl Command {
+    /// Which operation it is.
+    pub fn op(&self) -> u32 {
+        self.0[0]
+    }
+
+    /// How many chunks the work has.
+    pub fn chunks(&self) -> u32 {
+        self.0[1].div_ceil(self.0[2])
+    }
+
+    /// Work in a chunk, in units of the budget.
+    pub fn chunk_cost(&self) -> u32 {
+        self.0[3]
+    }
+
+    /// The units of a chunk.
+    pub fn units(&self, chunk: u32) -> Range<usize> {
+        let first = chunk * self.0[2];
+        first as usize..self.0[1].min(first + self.0[2]) as usize
+    }
+
+    /// Argument `i` as a size.
+    pub fn size(&self, i: usize) -> usize {
+        self.0[HEADER + i] as usize
+    }
+
+    /// Arguments `i` and `i + 1` as sizes.
+    pub fn sizes(&self, i: usize) -> [usize; 2] {
+        [self.size(i), self.size(i + 1)]
+    }
+
+    /// Argument `i` as an f32.
+    pub fn number(&self, i: usize) -> f32 {
+        f32::from_bits(self.0[HEADER + i])
+    }
+
+    /// `len` elements, `first` elements after the address in argument `i`.
+    ///
+    /// # Safety
+    ///
+    /// They must be valid elements of type T that nothing writes meanwhile.
+    pub unsafe fn slice<T>(&self, i: usize, first: usize, len: usize) -> &[T] {
+        if len == 0 {
+            return &[];
+        }
+        // SAFETY: the caller's promise.
+        unsafe { from_raw_parts((self.size(i) as *const T).add(first), len) }
+    }
+
+    /// As [`Self::slice`], to write.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::slice`], and nothing else may reach the elements.
+    #[expect(clippy::mut_from_ref, reason = "the elements do not belong to the command")]
+    pub unsafe fn slice_mut<T>(&self, i: usize, first: usize, len: usize) -> &mut [T] {
+        if len == 0 {
+            return &mut [];
+        }
+        // SAFETY: the caller's promise.
+        unsafe { from_raw_parts_mut((self.size(i) as *mut T).add(first), len) }
+    }
+
+    /// `width` columns of `rows` rows, `stride` apart, of f32 to write.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::slice_mut`].
+    pub unsafe fn rows_mut(
+        &self,
+        i: usize,
+        first: usize,
+        rows: usize,
+        stride: usize,
+        width: usize,
+    ) -> RowsMut<'_> {
+        // SAFETY: the caller's promise.
+        unsafe { RowsMut::from_raw((self.size(i) as *mut f32).add(first), rows, stride, width) }
+    }
+}

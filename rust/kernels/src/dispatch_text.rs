@@ -1,0 +1,248 @@
+//! Runs chunks of the operations that move data, of linear maps, norms and the
+//! decoder: arguments to slices to kernels.
+
+use crate::altup::{Streams, add_to_streams, altup_correct, altup_predict, mean_streams};
+use crate::append_kv::append_kv;
+use crate::attention::{Store, attention};
+use crate::command::Command;
+use crate::copy_columns::copy_columns;
+use crate::embedding::embedding;
+use crate::gather_rows::gather_rows;
+use crate::gaussian_top_k::gaussian_top_k;
+use crate::match_magnitude::match_magnitude;
+use crate::matmul::{TILE, matmul};
+use crate::rms_norm::rms_norm;
+use crate::rope::rope;
+
+/// Runs a chunk; false when the operation is not one of these.
+///
+/// # Safety
+///
+/// The command's addresses must hold what its operation reads and writes.
+pub unsafe fn run(c: &Command, chunk: u32) -> bool {
+    // SAFETY: the caller's promise, for each of these.
+    unsafe {
+        match c.op() {
+            0 => run_copy_columns(c, chunk),
+            1 => run_gather_rows(c, chunk),
+            2 => run_embedding(c, chunk),
+            3 => run_matmul(c, chunk),
+            19 => run_rms_norm(c, chunk),
+            20 => run_gaussian_top_k(c, chunk),
+            21 => run_match_magnitude(c, chunk),
+            22 => run_rope(c, chunk),
+            23 => run_append_kv(c),
+            24 => run_attention(c, chunk),
+            25 => run_altup_predict(c, chunk),
+            26 => run_altup_correct(c, chunk),
+            27 => run_add_to_streams(c, chunk),
+            28 => run_mean_streams(c, chunk),
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// Arguments: x, its stride, out, its stride, width. Units: rows.
+unsafe fn run_copy_columns(c: &Command, chunk: u32) {
+    let (units, stride, width) = (c.units(chunk), c.size(1), c.size(4));
+    // SAFETY: the caller's promise.
+    unsafe {
+        let x = c.slice(0, units.start * stride, (units.len() - 1) * stride + width);
+        let out_stride = c.size(3);
+        let mut out = c.rows_mut(2, units.start * out_stride, units.len(), out_stride, width);
+        copy_columns(x, stride, &mut out);
+    }
+}
+
+/// Arguments: source, its rows, pairs, out, width. Units: pairs, in order of
+/// their targets.
+unsafe fn run_gather_rows(c: &Command, chunk: u32) {
+    let (units, width) = (c.units(chunk), c.size(4));
+    // SAFETY: the caller's promise.
+    unsafe {
+        let pairs: &[[u32; 2]] = c.slice(2, units.start, units.len());
+        let (first, last) = (pairs[0][0] as usize, pairs[pairs.len() - 1][0] as usize);
+        let source = c.slice(0, 0, c.size(1) * width);
+        let out = c.slice_mut(3, first * width, (last + 1 - first) * width);
+        gather_rows(source, pairs, width, first, out);
+    }
+}
+
+/// Arguments: table, its rows, ids, out, width, scale. Units: ids.
+unsafe fn run_embedding(c: &Command, chunk: u32) {
+    let (units, width) = (c.units(chunk), c.size(4));
+    // SAFETY: the caller's promise.
+    unsafe {
+        let table = c.slice(0, 0, c.size(1).next_multiple_of(TILE) * width);
+        let ids = c.slice(2, units.start, units.len());
+        let out = c.slice_mut(3, units.start * width, units.len() * width);
+        embedding(table, ids, width, c.number(5), out);
+    }
+}
+
+/// Arguments: x, w, out, rows, K, F, rows of a block, tiles of a group.
+/// Units: blocks of rows, for each group of tiles.
+unsafe fn run_matmul(c: &Command, chunk: u32) {
+    let (rows, k, outputs) = (c.size(3), c.size(4), c.size(5));
+    let (block, group) = (c.size(6), c.size(7) * TILE);
+    let blocks = rows.div_ceil(block);
+    for unit in c.units(chunk) {
+        let first = unit % blocks * block;
+        let rows = block.min(rows - first);
+        let column = unit / blocks * group;
+        let width = group.min(outputs - column);
+        // SAFETY: the caller's promise.
+        unsafe {
+            let x = c.slice(0, first * k, rows * k);
+            let tiles = c.slice(1, column * k, width.next_multiple_of(TILE) * k);
+            let mut out = c.rows_mut(2, first * outputs + column, rows, outputs, width);
+            matmul(x, k, tiles, &mut out);
+        }
+    }
+}
+
+/// Arguments: x, weight or 0, out, width, eps. Units: rows.
+unsafe fn run_rms_norm(c: &Command, chunk: u32) {
+    let (units, width) = (c.units(chunk), c.size(3));
+    let (first, len) = (units.start * width, units.len() * width);
+    // SAFETY: the caller's promise.
+    unsafe {
+        let weight = c.slice(1, 0, if c.size(1) == 0 { 0 } else { width });
+        let out = c.slice_mut(2, first, len);
+        rms_norm(c.slice(0, first, len), weight, width, c.number(4), out);
+    }
+}
+
+/// Arguments: x, out, width, multiplier. Units: rows.
+unsafe fn run_gaussian_top_k(c: &Command, chunk: u32) {
+    let (units, width) = (c.units(chunk), c.size(2));
+    let (first, len) = (units.start * width, units.len() * width);
+    // SAFETY: the caller's promise.
+    unsafe {
+        let out = c.slice_mut(1, first, len);
+        gaussian_top_k(c.slice(0, first, len), width, c.number(3), out);
+    }
+}
+
+/// Arguments: x, target, out, width, eps. Units: rows.
+unsafe fn run_match_magnitude(c: &Command, chunk: u32) {
+    let (units, width) = (c.units(chunk), c.size(3));
+    let (first, len) = (units.start * width, units.len() * width);
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (x, target) = (c.slice(0, first, len), c.slice(1, first, len));
+        match_magnitude(x, target, width, c.number(4), c.slice_mut(2, first, len));
+    }
+}
+
+/// Arguments: x, cos, sin, out, heads, width. Units: rows.
+unsafe fn run_rope(c: &Command, chunk: u32) {
+    let (units, [heads, width]) = (c.units(chunk), c.sizes(4));
+    let (half, row) = (width / 2, heads * width);
+    // SAFETY: the caller's promise.
+    unsafe {
+        let x = c.slice(0, units.start * row, units.len() * row);
+        let cos = c.slice(1, units.start * half, units.len() * half);
+        let sin = c.slice(2, units.start * half, units.len() * half);
+        let out = c.slice_mut(3, units.start * row, units.len() * row);
+        rope(x, cos, sin, heads, width, out);
+    }
+}
+
+/// Arguments: rows, ring, number of rows, heads, width, position, capacity. One unit.
+unsafe fn run_append_kv(c: &Command) {
+    let [heads, width] = c.sizes(3);
+    let row = heads * width;
+    // SAFETY: the caller's promise.
+    unsafe {
+        let ring = c.slice_mut(1, 0, c.size(6) * row);
+        append_kv(c.slice(0, 0, c.size(2) * row), heads, width, c.size(5), ring);
+    }
+}
+
+/// Arguments: q, k, v, out, heads, width, KV heads, capacity, position of row
+/// 0, window or 0, scale. Units: rows.
+unsafe fn run_attention(c: &Command, chunk: u32) {
+    let (units, [heads, width], [kv_heads, capacity]) = (c.units(chunk), c.sizes(4), c.sizes(6));
+    let (position, window) = (c.size(8) + units.start, c.size(9));
+    let row = heads * width;
+    let seen = |row: usize| {
+        let end = position + row + 1;
+        let start = if window == 0 { 0 } else { end.saturating_sub(window) };
+        start..end
+    };
+    // SAFETY: the caller's promise.
+    unsafe {
+        let k = c.slice(1, 0, kv_heads * capacity * width);
+        let v = c.slice(2, 0, kv_heads * capacity * width);
+        let store = Store { k, v, heads: kv_heads, width };
+        let q = c.slice(0, units.start * row, units.len() * row);
+        let out = c.slice_mut(3, units.start * row, units.len() * row);
+        attention(q, heads, store, c.number(10), seen, out);
+    }
+}
+
+/// The rows of a chunk, where units are the rows of each stream in turn:
+/// stream, first row, rows.
+fn stream_rows(c: &Command, chunk: u32, rows: usize) -> impl Iterator<Item = [usize; 3]> {
+    let units = c.units(chunk);
+    let mut next = units.start;
+    core::iter::from_fn(move || {
+        let first = next;
+        next = units.end.min((first / rows + 1) * rows);
+        (first < units.end).then(|| [first / rows, first % rows, next - first])
+    })
+}
+
+/// Arguments: x, coefs, out, streams, T, width. Units: rows of each stream.
+unsafe fn run_altup_predict(c: &Command, chunk: u32) {
+    let (streams, [rows, width]) = (c.size(3), c.sizes(4));
+    let stride = rows * width;
+    for [stream, first, count] in stream_rows(c, chunk, rows) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let x = Streams { x: c.slice(0, 0, streams * stride), stride, width };
+            let coefs = c.slice(1, 0, rows * streams * streams);
+            let out = c.slice_mut(2, stream * stride + first * width, count * width);
+            altup_predict(x, coefs, stream, first, out);
+        }
+    }
+}
+
+/// Arguments: predicted, activated, coefs, out, streams, T, width, active.
+/// Units: rows of each stream.
+unsafe fn run_altup_correct(c: &Command, chunk: u32) {
+    let (streams, [rows, width]) = (c.size(4), c.sizes(5));
+    let stride = rows * width;
+    for [stream, first, count] in stream_rows(c, chunk, rows) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let predicted = Streams { x: c.slice(0, 0, streams * stride), stride, width };
+            let (activated, coefs) = (c.slice(1, 0, stride), c.slice(2, 0, rows * streams));
+            let out = c.slice_mut(3, stream * stride + first * width, count * width);
+            altup_correct(predicted, activated, coefs, [stream, c.size(7)], first, out);
+        }
+    }
+}
+
+/// Arguments: x, y, out, elements of x, elements of y. Units: elements of x.
+unsafe fn run_add_to_streams(c: &Command, chunk: u32) {
+    let units = c.units(chunk);
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (x, y) = (c.slice(0, 0, c.size(3)), c.slice(1, 0, c.size(4)));
+        let out = c.slice_mut(2, units.start, units.len());
+        add_to_streams(x, y, units.start, out);
+    }
+}
+
+/// Arguments: x, out, elements of x, streams. Units: elements of the result.
+unsafe fn run_mean_streams(c: &Command, chunk: u32) {
+    let units = c.units(chunk);
+    // SAFETY: the caller's promise.
+    unsafe {
+        let out = c.slice_mut(1, units.start, units.len());
+        mean_streams(c.slice(0, 0, c.size(2)), c.size(3), units.start, out);
+    }
+}

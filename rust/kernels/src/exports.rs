@@ -1,0 +1,119 @@
+//! What the module offers: the queue, and packing of weights.
+
+use crate::command::Command;
+use crate::pack::{decode_bf16, decode_f16, pack_channels, pack_tiles};
+use crate::{dispatch_elements, dispatch_media, dispatch_text};
+use core::slice::{from_raw_parts, from_raw_parts_mut};
+
+/// The next chunk to run.
+#[repr(C)]
+pub struct Cursor {
+    command: u32,
+    chunk: u32,
+}
+
+/// Runs chunks from the cursor on until their cost exceeds `budget`. Returns 1
+/// when the queue is done, else 0 with the cursor moved.
+///
+/// # Safety
+///
+/// `commands` must be `count` commands with valid addresses, and nothing else
+/// may use the memory they write.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn execute(
+    commands: *const Command,
+    count: u32,
+    cursor: *mut Cursor,
+    budget: u32,
+) -> u32 {
+    // SAFETY: the caller's promise.
+    let (commands, cursor) = unsafe { (from_raw_parts(commands, count as usize), &mut *cursor) };
+    let mut spent = 0;
+    while let Some(command) = commands.get(cursor.command as usize) {
+        let chunks = command.chunks();
+        while cursor.chunk < chunks {
+            if spent > budget {
+                return 0;
+            }
+            // SAFETY: the caller's promise.
+            unsafe { run(command, cursor.chunk) };
+            spent = command.chunk_cost().saturating_add(spent);
+            cursor.chunk += 1;
+        }
+        cursor.chunk = 0;
+        cursor.command += 1;
+    }
+    1
+}
+
+unsafe fn run(command: &Command, chunk: u32) {
+    // SAFETY: the caller's promise.
+    let known = unsafe {
+        dispatch_text::run(command, chunk)
+            || dispatch_elements::run(command, chunk)
+            || dispatch_media::run(command, chunk)
+    };
+    assert!(known, "an operation this module has not");
+}
+
+/// Decodes `count` elements (type 0: f32, 1: f16, 2: bf16) at `from` to f32 at `to`.
+///
+/// # Safety
+///
+/// Both must be valid, aligned, and apart.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn decode(from: *const u16, dtype: u32, to: *mut f32, count: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match dtype {
+            0 => core::ptr::copy_nonoverlapping(from.cast(), to, count),
+            1 => decode_f16(from_raw_parts(from, count), from_raw_parts_mut(to, count)),
+            _ => decode_bf16(from_raw_parts(from, count), from_raw_parts_mut(to, count)),
+        }
+    }
+}
+
+/// Packs `count` f32 at `from`, elements `first ..` of a matrix, into the
+/// tiles at `to` that hold `size` elements in all.
+///
+/// # Safety
+///
+/// Both must be valid, aligned, and apart.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pack_matrix(
+    from: *const f32,
+    count: usize,
+    first: usize,
+    to: *mut f32,
+    size: usize,
+    k: usize,
+    taps: usize,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (from, to) = (from_raw_parts(from, count), from_raw_parts_mut(to, size));
+        pack_tiles(from, to, first, k, taps);
+    }
+}
+
+/// Packs `count` f32 at `from`, elements `first ..` of filters `[C, taps]`,
+/// into `[taps][C]` at `to`, which holds `size` elements in all.
+///
+/// # Safety
+///
+/// Both must be valid, aligned, and apart.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pack_filters(
+    from: *const f32,
+    count: usize,
+    first: usize,
+    to: *mut f32,
+    size: usize,
+    taps: usize,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (from, to) = (from_raw_parts(from, count), from_raw_parts_mut(to, size));
+        pack_channels(from, to, first, taps);
+    }
+}

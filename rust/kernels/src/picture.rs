@@ -1,0 +1,40 @@
+//! Where the kernel of a convolution meets the picture `[Y, X, C]`.
+
+use core::ops::Range;
+
+/// A picture and a window that steps over it, with zeros around.
+#[derive(Clone, Copy)]
+pub struct Windows<'a> {
+    /// `[size[0], size[1], channels]`.
+    pub x: &'a [f32],
+    pub size: [usize; 2],
+    pub channels: usize,
+    pub kernel: [usize; 2],
+    pub stride: [usize; 2],
+    /// Zeros above and to the left.
+    pub padding: [usize; 2],
+    /// Columns of the result.
+    pub columns: usize,
+}
+
+impl<'a> Windows<'a> {
+    /// Rows and columns of the kernel that lie inside the picture for place
+    /// `index` of the result; the rest meets zeros.
+    pub fn inside(&self, index: usize) -> [Range<usize>; 2] {
+        let place = [index / self.columns, index % self.columns];
+        core::array::from_fn(|axis| {
+            let start = place[axis] * self.stride[axis];
+            let first = self.padding[axis].saturating_sub(start);
+            let end = (self.size[axis] + self.padding[axis]).saturating_sub(start);
+            first..self.kernel[axis].min(end).max(first)
+        })
+    }
+
+    /// Channels of the picture under kernel place `[ky, kx]`, which must be inside.
+    #[inline(always)]
+    pub fn under(&self, index: usize, ky: usize, kx: usize) -> &'a [f32] {
+        let y = index / self.columns * self.stride[0] + ky - self.padding[0];
+        let x = index % self.columns * self.stride[1] + kx - self.padding[1];
+        &self.x[(y * self.size[1] + x) * self.channels..][..self.channels]
+    }
+}

@@ -1,0 +1,223 @@
+// The WASM device: SIMD kernels on one thread.
+import { DeviceError, InputError } from "../../core/errors.ts";
+import { numel, type Shape } from "../../core/shape.ts";
+import type {
+  Device,
+  SubmitOptions,
+  WeightRows,
+  WeightSpec,
+} from "../../ops/device.ts";
+import type { KvSpec, KvStore, Ops, Tensor, Weight } from "../../ops/ops.ts";
+import type { Platform } from "../../platform/platform.ts";
+import { compileKernels, instantiateKernels } from "./kernel_module.ts";
+import { KvRegion } from "./kv_region.ts";
+import {
+  type Engine,
+  layOut,
+  megabytes,
+  packRows,
+  type RegionBytes,
+  takeMemory,
+} from "./memory.ts";
+import { createOps } from "./ops.ts";
+import { Pacer } from "./pacer.ts";
+import { align } from "./planner.ts";
+import { Queue } from "./queue.ts";
+import { Recorder } from "./recorder.ts";
+import { F32_BYTES, WasmKvStore, WasmWeight } from "./tensors.ts";
+
+/** Options of {@link createWasmDevice}. */
+export interface WasmDeviceOptions {
+  /** Clock and event loop. */
+  readonly platform: Platform;
+  /** The compiled kernels, where the runtime forbids compiling them; the built-in ones unless given. */
+  readonly module?: WebAssembly.Module | undefined;
+}
+
+/**
+ * Makes a device that computes in float32 with WebAssembly SIMD, on one thread.
+ *
+ * @throws {DeviceError} When the runtime has no WebAssembly with SIMD.
+ */
+export async function createWasmDevice(
+  { platform, module }: WasmDeviceOptions,
+): Promise<Device> {
+  try {
+    return new WasmDevice(module ?? await compileKernels(), platform);
+  } catch (cause) {
+    throw new DeviceError(
+      "Cannot compile the kernels: the runtime refused their WebAssembly " +
+        'module; it needs SIMD, or pass a compiled "module"',
+      { cause },
+    );
+  }
+}
+
+class WasmDevice implements Device {
+  readonly name = "wasm";
+  readonly ops: Ops;
+  private readonly module: WebAssembly.Module;
+  private readonly pacer: Pacer;
+  private readonly queue: Queue;
+  private readonly recorder = new Recorder();
+  private readonly kvRegion = new KvRegion();
+  private weightBytes = 0;
+  private activationBytes = 0;
+  private engine: Engine | undefined;
+  private disposed = false;
+
+  constructor(module: WebAssembly.Module, platform: Platform) {
+    this.module = module;
+    this.pacer = new Pacer(platform);
+    this.queue = new Queue(this.pacer);
+    this.ops = createOps(this.recorder);
+  }
+
+  declareWeight(spec: WeightSpec): Weight {
+    this.requireUnallocated(`declare weight "${spec.name}"`);
+    const weight = new WasmWeight(spec, this.weightBytes);
+    this.weightBytes += align(weight.packedSize * F32_BYTES);
+    return weight;
+  }
+
+  reserveKv(specs: readonly KvSpec[]): void {
+    this.requireUnallocated("reserve key-value stores");
+    this.kvRegion.reserve(specs);
+  }
+
+  plan(record: () => void): void {
+    this.requireUnallocated("plan a step");
+    this.recorder.requireRecording();
+    this.recorder.planning = true;
+    try {
+      record();
+      const { commandBytes, arenaBytes } = this.recorder.plan([]);
+      const bytes = commandBytes + arenaBytes;
+      this.activationBytes = Math.max(this.activationBytes, bytes);
+    } finally {
+      this.recorder.endStep();
+    }
+  }
+
+  requiredBytes(): RegionBytes {
+    return {
+      weights: this.weightBytes,
+      kv: this.kvRegion.bytes,
+      activations: this.activationBytes,
+    };
+  }
+
+  async allocate(): Promise<void> {
+    this.requireUnallocated("take the memory");
+    const bytes = this.requiredBytes();
+    const layout = layOut(bytes);
+    const memory = takeMemory(layout, bytes);
+    const kernels = await instantiateKernels(this.module, memory);
+    this.recorder.bases.weights = layout.weights;
+    this.recorder.bases.kv = layout.kv;
+    this.engine = { memory, kernels, layout };
+  }
+
+  writeWeight(weight: Weight, rows: WeightRows): Promise<void> {
+    return this.withEngine("write a weight", (engine) => {
+      if (!(weight instanceof WasmWeight)) {
+        throw new InputError(
+          "Cannot write a weight: it belongs to another device",
+        );
+      }
+      return packRows(engine, weight, rows, this.pacer);
+    });
+  }
+
+  createKvStore(spec: KvSpec): KvStore {
+    // A plan has no use for the place, and would not give it back.
+    if (this.recorder.planning) return new WasmKvStore(spec, 0);
+    return this.kvRegion.create(spec);
+  }
+
+  freeKvStore(store: KvStore): void {
+    this.kvRegion.release(this.recorder.ownStore("freeKvStore", store));
+  }
+
+  upload(data: Float32Array, shape: Shape): Tensor {
+    return this.recorder.upload(data, shape);
+  }
+
+  async submit(options?: SubmitOptions): Promise<void> {
+    await this.read([], options);
+  }
+
+  read(
+    tensors: readonly Tensor[],
+    { signal }: SubmitOptions = {},
+  ): Promise<Float32Array[]> {
+    return this.withEngine("run a step", async (engine) => {
+      const { recorder } = this;
+      recorder.requireRecording();
+      try {
+        const kept = tensors.map((x) => recorder.own(x));
+        const step = recorder.plan(kept);
+        recorder.running = true;
+        this.requireRoom(step.commandBytes, step.arenaBytes);
+        signal?.throwIfAborted();
+        const base = engine.layout.activations;
+        const { buffer } = engine.memory;
+        step.write(buffer, base);
+        await this.queue.run(engine, step, signal);
+        return kept.map((x) => {
+          const address = step.address(x, base);
+          return new Float32Array(buffer, address, numel(x.shape)).slice();
+        });
+      } finally {
+        recorder.endStep();
+      }
+    });
+  }
+
+  discard(): void {
+    this.recorder.requireRecording();
+    this.recorder.endStep();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.disposed = true;
+    this.engine = undefined;
+    return Promise.resolve();
+  }
+
+  private requireRoom(commandBytes: number, arenaBytes: number): void {
+    const found = commandBytes + arenaBytes;
+    if (found > this.activationBytes) {
+      throw new DeviceError(
+        `Cannot run a step of ${megabytes(found)}: the largest planned one ` +
+          `took ${megabytes(this.activationBytes)}; plan a larger one, or ` +
+          "pass fewer rows at a time",
+      );
+    }
+  }
+
+  private requireUnallocated(action: string): void {
+    if (this.engine || this.disposed) {
+      throw new InputError(
+        `Cannot ${action}: the memory of the device was taken; do so before ` +
+          "allocate()",
+      );
+    }
+  }
+
+  /** Calls `use` with the engine; whatever it throws rejects. */
+  private async withEngine<T>(
+    action: string,
+    use: (engine: Engine) => Promise<T>,
+  ): Promise<T> {
+    if (!this.engine) {
+      throw new InputError(
+        this.disposed
+          ? `Cannot ${action}: the device was disposed`
+          : `Cannot ${action}: the device has no memory yet; call ` +
+            "allocate() first",
+      );
+    }
+    return await use(this.engine);
+  }
+}

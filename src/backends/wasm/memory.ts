@@ -1,0 +1,168 @@
+// One WebAssembly memory, sized once: the module's stack and data, a staging
+// area for weights, the weights, the key-value stores, and what a step needs.
+import { STORAGE_BYTES, type StorageDtype } from "../../core/dtype.ts";
+import { DeviceError, InputError } from "../../core/errors.ts";
+import { formatShape } from "../../core/shape.ts";
+import type { WeightRows } from "../../ops/device.ts";
+import { type KernelExports, MODULE_BYTES } from "./kernel_module.ts";
+import type { Pacer } from "./pacer.ts";
+import { ALIGNMENT } from "./planner.ts";
+import { F32_BYTES, type WasmWeight } from "./tensors.ts";
+
+const PAGE_BYTES = 65536;
+/** What 32-bit addresses reach. */
+const MAX_BYTES = 2 ** 32;
+/** Elements of a weight that are decoded and packed at a time. */
+const STAGED_ELEMENTS = 65536;
+const STAGING_BYTES = 2 * STAGED_ELEMENTS * F32_BYTES;
+/** The cursor of the queue. */
+export const CURSOR_BYTES: number = ALIGNMENT;
+
+const DTYPE_NUMBERS: Readonly<Record<StorageDtype, number>> = {
+  f32: 0,
+  f16: 1,
+  bf16: 2,
+};
+
+/** Bytes of each part whose size the caller's model decides. */
+export interface RegionBytes {
+  readonly weights: number;
+  readonly kv: number;
+  readonly activations: number;
+}
+
+/** Where each part starts. */
+export interface Layout {
+  readonly staging: number;
+  readonly weights: number;
+  readonly kv: number;
+  readonly cursor: number;
+  readonly activations: number;
+  readonly end: number;
+}
+
+/** Puts the parts one after another. */
+export function layOut({ weights, kv, activations }: RegionBytes): Layout {
+  const staging = MODULE_BYTES;
+  const weightsStart = staging + STAGING_BYTES;
+  const kvStart = weightsStart + weights;
+  const cursor = kvStart + kv;
+  const activationsStart = cursor + CURSOR_BYTES;
+  return {
+    staging,
+    weights: weightsStart,
+    kv: kvStart,
+    cursor,
+    activations: activationsStart,
+    end: activationsStart + activations,
+  };
+}
+
+/**
+ * Takes the memory.
+ *
+ * @throws {DeviceError} When it exceeds what WebAssembly addresses, or the
+ * machine has not got it.
+ */
+export function takeMemory(
+  layout: Layout,
+  bytes: RegionBytes,
+): WebAssembly.Memory {
+  const pages = Math.ceil(layout.end / PAGE_BYTES);
+  const figures = `weights ${megabytes(bytes.weights)}, key-value stores ` +
+    `${megabytes(bytes.kv)}, activations ${megabytes(bytes.activations)}`;
+  if (pages * PAGE_BYTES > MAX_BYTES) {
+    throw new DeviceError(
+      `Cannot reserve ${megabytes(layout.end)} of WebAssembly memory ` +
+        `(${figures}): at most ${megabytes(MAX_BYTES)} can be addressed; ` +
+        "use a smaller dtype, contextLength or maxBatchSize",
+    );
+  }
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages });
+  } catch (cause) {
+    throw new DeviceError(
+      `Cannot reserve ${megabytes(layout.end)} of WebAssembly memory ` +
+        `(${figures}): the runtime refused it; close other programs, or use ` +
+        "a smaller dtype, contextLength or maxBatchSize",
+      { cause },
+    );
+  }
+}
+
+/** Spells bytes for messages. */
+export function megabytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+}
+
+/** Memory and kernels of a device that has been allocated. */
+export interface Engine {
+  readonly memory: WebAssembly.Memory;
+  readonly kernels: KernelExports;
+  readonly layout: Layout;
+}
+
+/**
+ * Decodes rows of a weight and packs them into place, a piece at a time.
+ *
+ * @throws {InputError} When they lie outside the weight or the bytes have
+ * another length.
+ */
+export async function packRows(
+  engine: Engine,
+  weight: WasmWeight,
+  { firstRow, rows, dtype, bytes }: WeightRows,
+  pacer: Pacer,
+): Promise<void> {
+  const end = firstRow + rows;
+  const problem = `Cannot write rows ${firstRow}..${end} of weight ` +
+    `"${weight.name}": `;
+  if (!(firstRow >= 0 && rows >= 0 && end <= (weight.shape[0] ?? 1))) {
+    throw new InputError(
+      `${problem}its shape is ${formatShape(weight.shape)}`,
+    );
+  }
+  const elementBytes = STORAGE_BYTES[dtype];
+  const count = rows * weight.rowSize;
+  if (bytes.byteLength !== count * elementBytes) {
+    throw new InputError(
+      `${problem}found ${bytes.byteLength} bytes, wanted ` +
+        `${count * elementBytes} of ${dtype}`,
+    );
+  }
+  for (let done = 0; done < count; done += STAGED_ELEMENTS) {
+    await pacer.pause();
+    const n = Math.min(STAGED_ELEMENTS, count - done);
+    const piece = bytes.subarray(
+      done * elementBytes,
+      (done + n) * elementBytes,
+    );
+    packPiece(engine, weight, piece, dtype, firstRow * weight.rowSize + done);
+  }
+  weight.markWritten(firstRow, rows);
+}
+
+function packPiece(
+  { memory, kernels, layout }: Engine,
+  weight: WasmWeight,
+  piece: Uint8Array,
+  dtype: StorageDtype,
+  first: number,
+): void {
+  const raw = layout.staging;
+  const decoded = raw + STAGED_ELEMENTS * F32_BYTES;
+  const to = layout.weights + weight.offset;
+  const count = piece.byteLength / STORAGE_BYTES[dtype];
+  new Uint8Array(memory.buffer, raw, piece.byteLength).set(piece);
+  const { kind, packedSize, taps, rowSize } = weight;
+  if (kind === "vector") {
+    kernels.decode(raw, DTYPE_NUMBERS[dtype], to + first * F32_BYTES, count);
+    return;
+  }
+  kernels.decode(raw, DTYPE_NUMBERS[dtype], decoded, count);
+  if (kind === "matrix" || kind === "conv2d") {
+    kernels.pack_matrix(decoded, count, first, to, packedSize, rowSize, taps);
+  } else {
+    kernels.pack_filters(decoded, count, first, to, packedSize, taps);
+  }
+}

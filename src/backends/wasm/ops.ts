@@ -1,0 +1,20 @@
+// The operations of the WASM device: each checks its arguments and records
+// commands for the kernels.
+import type { Ops } from "../../ops/ops.ts";
+import { dataOps } from "./ops/data.ts";
+import { decoderOps } from "./ops/decoder.ts";
+import { elementwiseOps } from "./ops/elementwise.ts";
+import { pictureOps } from "./ops/pictures.ts";
+import { soundOps } from "./ops/sound.ts";
+import type { Recorder } from "./recorder.ts";
+
+/** Makes the operations that record into `recorder`. */
+export function createOps(recorder: Recorder): Ops {
+  return {
+    ...dataOps(recorder),
+    ...elementwiseOps(recorder),
+    ...decoderOps(recorder),
+    ...pictureOps(recorder),
+    ...soundOps(recorder),
+  };
+}

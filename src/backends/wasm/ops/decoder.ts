@@ -1,0 +1,142 @@
+// The text decoder's operations.
+import { numel } from "../../../core/shape.ts";
+import type { AttentionOptions, Ops, Segment } from "../../../ops/ops.ts";
+import { shapes } from "../../../ops/shapes.ts";
+import { OP } from "../op_codes.ts";
+import type { Recorder } from "../recorder.ts";
+import { ringBytes, type WasmKvStore, type WasmTensor } from "../tensors.ts";
+import { COPY_COST, elementWork, rowWork, workOf } from "./rows.ts";
+
+/** Operations of this group. */
+type DecoderOps = Pick<
+  Ops,
+  | "rope"
+  | "appendKv"
+  | "attention"
+  | "altupPredict"
+  | "altupCorrect"
+  | "addToStreams"
+  | "meanStreams"
+>;
+
+/** Time of a query-key pair for each element of a head, both products. */
+const ATTENTION_COST = 0.3;
+
+/** The text decoder's operations. */
+export function decoderOps(r: Recorder): DecoderOps {
+  return {
+    rope(x, cos, sin) {
+      const out = r.output(shapes.rope(x, cos, sin));
+      const [rows, heads, width] = out.shape as readonly [
+        number,
+        number,
+        number,
+      ];
+      r.begin(OP.rope, workOf(heads * width === 0 ? 0 : rows, heads * width))
+        .tensor(r.own(x)).tensor(r.own(cos)).tensor(r.own(sin)).tensor(out)
+        .sizes(heads, width);
+      return out;
+    },
+    appendKv(stores, segments, k, v) {
+      shapes.appendKv(stores, segments, k, v);
+      segments.forEach((segment, i) => {
+        const store = r.ownStore("appendKv", stores[i]!);
+        for (const [ring, x] of [k, v].entries()) {
+          appendRing(r, store, ring, segment, r.own(x));
+        }
+      });
+    },
+    attention(q, stores, segments, options) {
+      const out = r.output(shapes.attention(q, stores, segments, options));
+      segments.forEach((segment, i) => {
+        const store = r.ownStore("attention", stores[i]!);
+        attend(r, store, segment, r.own(q), out, options);
+      });
+      return out;
+    },
+    ...streamOps(r),
+  };
+}
+
+/** Writes a segment's keys (ring 0) or values (ring 1). */
+function appendRing(
+  r: Recorder,
+  store: WasmKvStore,
+  ring: number,
+  { firstRow, rows, firstPosition }: Segment,
+  x: WasmTensor,
+): void {
+  const { kvHeads, headDim, capacity } = store;
+  const size = kvHeads * headDim;
+  const part = r.view(x, [rows, kvHeads, headDim], firstRow * size);
+  r.begin(OP.appendKv, {
+    units: size === 0 ? 0 : 1,
+    unitCost: rows * size * COPY_COST,
+  }).tensor(part).sizes(
+    r.bases.kv + store.offset + ring * ringBytes(store),
+    rows,
+    kvHeads,
+    headDim,
+    firstPosition,
+    capacity,
+  );
+}
+
+function attend(
+  r: Recorder,
+  store: WasmKvStore,
+  { firstRow, rows, firstPosition }: Segment,
+  q: WasmTensor,
+  out: WasmTensor,
+  { heads, window, scale }: AttentionOptions,
+): void {
+  const { kvHeads, headDim, capacity } = store;
+  const size = heads * headDim;
+  const seen = Math.min(firstPosition + rows, window ?? Infinity);
+  const keys = r.bases.kv + store.offset;
+  const shape = [rows, heads, headDim];
+  r.begin(
+    OP.attention,
+    workOf(size === 0 ? 0 : rows, size * seen * ATTENTION_COST),
+  )
+    .tensor(r.view(q, shape, firstRow * size))
+    .sizes(keys, keys + ringBytes(store))
+    .tensor(r.view(out, shape, firstRow * size))
+    .sizes(heads, headDim, kvHeads, capacity, firstPosition, window ?? 0)
+    .number(scale);
+}
+
+function streamOps(
+  r: Recorder,
+): Pick<Ops, "altupPredict" | "altupCorrect" | "addToStreams" | "meanStreams"> {
+  return {
+    altupPredict(x, coefs) {
+      const out = r.output(shapes.altupPredict(x, coefs));
+      r.begin(OP.altupPredict, rowWork(out, out.shape[0]! * COPY_COST))
+        .tensor(r.own(x)).tensor(r.own(coefs)).tensor(out).sizes(...out.shape);
+      return out;
+    },
+    altupCorrect(predicted, activated, coefs, active) {
+      const shape = shapes.altupCorrect(predicted, activated, coefs, active);
+      const out = r.output(shape);
+      r.begin(OP.altupCorrect, rowWork(out, 2 * COPY_COST))
+        .tensor(r.own(predicted)).tensor(r.own(activated)).tensor(r.own(coefs))
+        .tensor(out).sizes(...shape, active);
+      return out;
+    },
+    addToStreams(x, y) {
+      const out = r.output(shapes.addToStreams(x, y));
+      r.begin(OP.addToStreams, elementWork(out, COPY_COST))
+        .tensor(r.own(x)).tensor(r.own(y)).tensor(out)
+        .sizes(numel(x.shape), numel(y.shape));
+      return out;
+    },
+    meanStreams(x) {
+      const out = r.output(shapes.meanStreams(x));
+      const streams = x.shape[0]!;
+      r.begin(OP.meanStreams, elementWork(out, streams * COPY_COST))
+        .tensor(r.own(x)).tensor(out).sizes(numel(x.shape), streams);
+      return out;
+    },
+  };
+}

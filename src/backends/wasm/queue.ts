@@ -1,0 +1,45 @@
+// Runs a planned step in slices: the kernels walk the queue by themselves until
+// a budget is spent, then the event loop and the abort signal get their turn.
+import type { Engine } from "./memory.ts";
+import type { Pacer } from "./pacer.ts";
+import type { PlannedStep } from "./recorder.ts";
+
+/** Time a slice should take. */
+const SLICE_MS = 10;
+/** Budgets, in the kernels' unit of about a nanosecond. */
+const FIRST_BUDGET = 2e6;
+const MAX_BUDGET = 1e9;
+
+/** Runs steps, learning how much work fits into a slice. */
+export class Queue {
+  private readonly pacer: Pacer;
+  private budget = FIRST_BUDGET;
+
+  constructor(pacer: Pacer) {
+    this.pacer = pacer;
+  }
+
+  /** Runs a step that was written to memory; rejects with the signal's reason. */
+  async run(
+    { memory, kernels, layout }: Engine,
+    { commands }: PlannedStep,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const { cursor, activations } = layout;
+    new Uint32Array(memory.buffer, cursor, 2).fill(0);
+    let done = 0;
+    while (done === 0) {
+      signal?.throwIfAborted();
+      const started = this.pacer.now();
+      done = kernels.execute(activations, commands, cursor, this.budget);
+      if (done === 0) this.adapt(this.pacer.now() - started);
+      await this.pacer.pause();
+    }
+    signal?.throwIfAborted();
+  }
+
+  private adapt(elapsedMs: number): void {
+    const factor = Math.min(2, Math.max(0.25, SLICE_MS / elapsedMs));
+    this.budget = Math.min(MAX_BUDGET, Math.ceil(this.budget * factor));
+  }
+}

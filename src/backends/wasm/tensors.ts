@@ -1,0 +1,141 @@
+// What the WASM device hands out: tensors of a step, weights, stores. Their
+// addresses are settled when the step is planned and the memory is taken.
+import { InputError } from "../../core/errors.ts";
+import { formatShape, numel, type Shape } from "../../core/shape.ts";
+import type { WeightKind, WeightSpec } from "../../ops/device.ts";
+import type { KvSpec, KvStore, Tensor, Weight } from "../../ops/ops.ts";
+
+/** Bytes of an f32. */
+export const F32_BYTES = 4;
+
+/** Memory of a step that a command writes, or that is filled before the first one. */
+export class StepBuffer {
+  readonly bytes: number;
+  /** Index of the first command that writes it; -1 for values of the host. */
+  readonly first: number;
+  /** Index of the last command that uses it. */
+  last: number;
+  /** Offset in the arena, once planned. */
+  offset = 0;
+  /** Values of the host. */
+  readonly values: Float32Array | Int32Array | undefined;
+
+  constructor(
+    bytes: number,
+    first: number,
+    values?: Float32Array | Int32Array,
+  ) {
+    this.bytes = bytes;
+    this.first = first;
+    this.last = first;
+    this.values = values;
+  }
+}
+
+/** A tensor: part of a buffer under a shape. */
+export class WasmTensor implements Tensor {
+  readonly shape: Shape;
+  readonly buffer: StepBuffer;
+  /** Bytes before its first element. */
+  readonly offset: number;
+  /** The step it belongs to. */
+  readonly step: number;
+
+  constructor(shape: Shape, buffer: StepBuffer, offset: number, step: number) {
+    this.shape = shape;
+    this.buffer = buffer;
+    this.offset = offset;
+    this.step = step;
+  }
+}
+
+/** Outputs of a tile of a packed matrix. */
+export const TILE = 8;
+
+/** A weight: f32, packed as its kind wants. */
+export class WasmWeight implements Weight {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly kind: WeightKind;
+  /** Offset among the weights, in bytes. */
+  readonly offset: number;
+  private readonly written: Uint8Array;
+  private missing: number;
+
+  constructor(spec: WeightSpec, offset: number) {
+    this.name = spec.name;
+    this.shape = spec.shape;
+    this.kind = spec.kind;
+    this.offset = offset;
+    this.missing = spec.shape[0] ?? 1;
+    this.written = new Uint8Array(this.missing);
+  }
+
+  /** Whether every slice was written. */
+  get complete(): boolean {
+    return this.missing === 0;
+  }
+
+  /** Elements of a slice along the first dimension. */
+  get rowSize(): number {
+    return numel(this.shape.slice(1));
+  }
+
+  /** Elements it takes in memory; matrices are padded to whole tiles. */
+  get packedSize(): number {
+    const tiled = this.kind === "matrix" || this.kind === "conv2d";
+    const rows = this.shape[0] ?? 1;
+    return (tiled ? Math.ceil(rows / TILE) * TILE : rows) * this.rowSize;
+  }
+
+  /** Places of a filter; 1 for matrices and vectors. */
+  get taps(): number {
+    return this.shape.length > 2 ? numel(this.shape.slice(2)) : 1;
+  }
+
+  /** Remembers which slices are there. */
+  markWritten(firstRow: number, rows: number): void {
+    for (let row = firstRow; row < firstRow + rows; row++) {
+      this.missing -= 1 - this.written[row]!;
+      this.written[row] = 1;
+    }
+  }
+}
+
+/** A ring of keys and one of values, `[K, capacity, H]` each. */
+export class WasmKvStore implements KvStore {
+  readonly kvStore = true;
+  readonly capacity: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** Offset of the keys among the stores, in bytes; the values follow. */
+  readonly offset: number;
+  /** Whether a caller has it. */
+  taken = true;
+
+  constructor(spec: KvSpec, offset: number) {
+    this.capacity = spec.capacity;
+    this.kvHeads = spec.kvHeads;
+    this.headDim = spec.headDim;
+    this.offset = offset;
+  }
+}
+
+/** Bytes of the keys of a store, and of its values. */
+export function ringBytes({ capacity, kvHeads, headDim }: KvSpec): number {
+  return F32_BYTES * capacity * kvHeads * headDim;
+}
+
+/**
+ * Checks that host values fill a shape.
+ *
+ * @throws {InputError} When they do not.
+ */
+export function requireValues(values: Float32Array, shape: Shape): void {
+  if (values.length !== numel(shape)) {
+    throw new InputError(
+      `Cannot upload a tensor ${formatShape(shape)}: found ` +
+        `${values.length} elements, wanted ${numel(shape)}`,
+    );
+  }
+}

@@ -1,0 +1,75 @@
+// Finds a Rust compiler that builds for wasm32: rustup's with its wasm32
+// target, else Debian's rustc-web, whose library is built from source.
+
+/** How to call cargo for wasm32-unknown-unknown. */
+export interface RustToolchain {
+  readonly name: string;
+  readonly cargo: string;
+  /** Arguments after the subcommand. */
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** Flags for RUSTFLAGS that choose the linker. */
+  readonly rustFlags: readonly string[];
+}
+
+const TARGET = "wasm32-unknown-unknown";
+
+/** What Debian's packages rustc-web, cargo-web, rust-web-src and lld-19 install. */
+const DEBIAN = { rustc: "/usr/bin/rustc", cargo: "/usr/bin/cargo" } as const;
+
+/**
+ * Finds a toolchain.
+ *
+ * @param libraries Crates of the standard library that the crate needs, for
+ * the compiler that builds them from source
+ * @throws {Error} When there is none; the message says how to get one
+ */
+export async function findRustToolchain(
+  libraries: readonly string[],
+): Promise<RustToolchain> {
+  const installed = await output("rustup", ["target", "list", "--installed"]);
+  if (installed?.split("\n").includes(TARGET)) {
+    return {
+      name: "rustup",
+      cargo: "cargo",
+      args: ["--target", TARGET],
+      env: {},
+      rustFlags: [],
+    };
+  }
+  const sysroot = await output(DEBIAN.rustc, ["--print", "sysroot"]);
+  if (sysroot && await output(DEBIAN.cargo, ["--version"])) {
+    return {
+      name: "Debian rustc-web",
+      cargo: DEBIAN.cargo,
+      args: ["--target", TARGET, `-Zbuild-std=${libraries.join(",")}`],
+      // Building the library is an unstable feature of a stable compiler.
+      env: { RUSTC_BOOTSTRAP: "1", RUSTC: DEBIAN.rustc },
+      rustFlags: ["-Clinker=lld-19", "-Clinker-flavor=wasm-ld"],
+    };
+  }
+  throw new Error(
+    "Cannot build for wasm32: found no compiler with that target; run " +
+      `"rustup target add ${TARGET}", or on Debian "apt-get install ` +
+      'rustc-web cargo-web rust-web-src lld-19"',
+  );
+}
+
+/** Standard output of a command; `undefined` when it is missing or fails. */
+async function output(
+  command: string,
+  args: readonly string[],
+): Promise<string | undefined> {
+  try {
+    const result = await new Deno.Command(command, {
+      args: [...args],
+      stderr: "null",
+    }).output();
+    return result.success
+      ? new TextDecoder().decode(result.stdout).trim()
+      : undefined;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
