@@ -1,7 +1,7 @@
 // The audio tower: a USM conformer over mel frames, as in Transformers'
 // Gemma3nAudioEncoder. One clip at a time.
 import { InputError } from "../../core/errors.ts";
-import { formatShape } from "../../core/shape.ts";
+import { formatShape, sameShape } from "../../core/shape.ts";
 import type { HostTensor } from "../../core/tensor.ts";
 import type { Device } from "../../ops/device.ts";
 import type { Ops, Tensor } from "../../ops/ops.ts";
@@ -41,7 +41,7 @@ export function uploadAudio(
   mask: Uint8Array,
 ): AudioClip {
   const wanted = [mask.length, config.inputFeatSize];
-  if (formatShape(features.shape) !== formatShape(wanted)) {
+  if (!sameShape(features.shape, wanted)) {
     throw new InputError(
       `Cannot encode the audio: its features are ${
         formatShape(features.shape)
