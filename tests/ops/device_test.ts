@@ -83,6 +83,56 @@ function testStores(target: TestDevice): void {
   });
 }
 
+/** Mixed up devices would read and write wrong memory without an error. */
+function testOwnership(target: TestDevice): void {
+  const start = () =>
+    setUp(target, {
+      weights: { w: asWeight("vector", tensor([2], [1, 2])) },
+      kv: [SPEC],
+      plan: ({ ops, upload }) => {
+        for (let i = 0; i < 4; i++) ops.scale(upload(x), 2);
+      },
+    });
+
+  test(`a device (${target.name}) refuses tensors of another`, async () => {
+    const [first, second] = [await start(), await start()];
+    const foreign = second.upload(x);
+    assert.throws(() => first.ops.scale(foreign, 2), InputError);
+    await assert.rejects(first.device.read([foreign]), InputError);
+  });
+
+  test(`a device (${target.name}) refuses weights of another`, async () => {
+    const [first, second] = [await start(), await start()];
+    const mine = first.upload(x);
+    const { w } = second.weights;
+    assert.throws(() => first.ops.mulVector(mine, w), InputError);
+    const rows = { firstRow: 0, rows: 2, dtype: "f32" } as const;
+    await assert.rejects(
+      first.device.writeWeight(w, { ...rows, bytes: new Uint8Array(8) }),
+      InputError,
+    );
+  });
+
+  test(`a device (${target.name}) refuses stores of another, and freed ones`, async () => {
+    const [first, second] = [await start(), await start()];
+    const k = first.upload(tensor([1, 1, 4], [1, 2, 3, 4]));
+    const segments = [{ firstRow: 0, rows: 1, firstPosition: 0 }];
+    const refuses = () =>
+      assert.throws(
+        () => first.ops.appendKv([store], segments, k, k),
+        InputError,
+      );
+    let store = second.stores[0]!;
+    refuses();
+    assert.throws(() => first.device.freeKvStore(store), InputError);
+    store = first.stores[0]!;
+    first.ops.appendKv([store], segments, k, k);
+    first.device.freeKvStore(store);
+    refuses();
+    assert.throws(() => first.device.freeKvStore(store), InputError);
+  });
+}
+
 function testWeights(target: TestDevice): void {
   test(`a device (${target.name}) takes weights in pieces of any type`, async () => {
     await using device = await target.create();
@@ -254,6 +304,7 @@ function testAbort(target: TestDevice): void {
 for (const target of await devices()) {
   testLife(target);
   testStores(target);
+  testOwnership(target);
   testWeights(target);
   testSteps(target);
   testAbort(target);
