@@ -1,6 +1,6 @@
 // Builds the processor that belongs to a checkpoint from its files.
 import { CheckpointError } from "../core/errors.ts";
-import { isJsonObject, type JsonObject } from "../core/json_fields.ts";
+import { isJsonObject, type JsonObject } from "../core/json.ts";
 import type { ModelSource } from "../hub/source.ts";
 import type { ModelFiles } from "../io/model_files.ts";
 import { Gemma3nAudioFeatureExtractor } from "../processing/audio_feature_extractor.ts";

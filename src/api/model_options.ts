@@ -1,6 +1,6 @@
 // Options of fromPretrained(), and what both models and processors do with
 // them first.
-import { parseJsonObject } from "../core/json_fields.ts";
+import { parseJsonObject } from "../core/json.ts";
 import { type ModelSource, resolveSource } from "../hub/source.ts";
 import type { ModelFiles } from "../io/model_files.ts";
 import type { LoadProgress } from "../ops/checkpoint_weights.ts";

@@ -1,45 +1,12 @@
 // Typed reads of fields from parsed JSON (config.json and its companions),
 // with defaults, ranges and messages that name the field.
 import { CheckpointError } from "./errors.ts";
-
-/** Any parsed JSON value. */
-export type Json =
-  | null
-  | boolean
-  | number
-  | string
-  | readonly Json[]
-  | { readonly [key: string]: Json };
-
-/** A JSON object. */
-export type JsonObject = { readonly [key: string]: Json };
-
-/** Whether a JSON value is an object (not a list, not null). */
-export function isJsonObject(value: Json | undefined): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** Parses text as a JSON object; `file` names it in the message. */
-export function parseJsonObject(text: string, file: string): JsonObject {
-  let value: Json;
-  try {
-    value = JSON.parse(text) as Json;
-  } catch (cause) {
-    throw new CheckpointError(
-      `Cannot parse "${file}": it is not valid JSON (${
-        (cause as Error).message
-      })`,
-      { file, cause },
-    );
-  }
-  if (!isJsonObject(value)) {
-    throw new CheckpointError(
-      `Cannot use "${file}": its JSON is ${describe(value)}, not an object`,
-      { file },
-    );
-  }
-  return value;
-}
+import {
+  describeJson,
+  isJsonObject,
+  type Json,
+  type JsonObject,
+} from "./json.ts";
 
 /** Bounds of a number field. */
 export interface NumberRange {
@@ -181,13 +148,8 @@ export class JsonFields {
   #error(key: string, value: Json, wanted: string): CheckpointError {
     return new CheckpointError(
       `Cannot use ${this.where}: "${key}" is ${
-        describe(value)
+        describeJson(value)
       }, wanted ${wanted}`,
     );
   }
-}
-
-function describe(value: Json): string {
-  const text = JSON.stringify(value);
-  return text.length > 60 ? `${text.slice(0, 60)}...` : text;
 }

@@ -2,7 +2,7 @@
 // configurations and tokenizers receive. src/hub resolves sources to it.
 import { CheckpointError } from "../core/errors.ts";
 import type { ByteSource } from "./byte_source.ts";
-import { decodeUtf8 } from "./json.ts";
+import { decodeUtf8 } from "../core/json.ts";
 
 /** Files of one model, opened by name. */
 export interface ModelFiles {

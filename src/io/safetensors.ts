@@ -8,8 +8,8 @@ import {
   decodeUtf8,
   isJsonObject,
   type JsonObject,
-  parseJsonObject,
-} from "./json.ts";
+  parseUniqueJsonObject,
+} from "../core/json.ts";
 
 /** Bytes per element of each element type of the format. */
 const ELEMENT_BYTES = {
@@ -77,7 +77,12 @@ export async function readSafetensorsHeader(
   }
   const text = decodeUtf8(await source.read(LENGTH_BYTES, length), file);
   const dataStart = LENGTH_BYTES + length;
-  return parseHeader(parseJsonObject(text, file), file, dataStart, source.size);
+  return parseHeader(
+    parseUniqueJsonObject(text, file),
+    file,
+    dataStart,
+    source.size,
+  );
 }
 
 function parseHeader(

@@ -1,6 +1,6 @@
 // model.safetensors.index.json: which shard holds which tensor.
 import { CheckpointError } from "../core/errors.ts";
-import { isJsonObject, parseJsonObject } from "./json.ts";
+import { isJsonObject, parseUniqueJsonObject } from "../core/json.ts";
 
 /** Name of the index file. */
 export const INDEX_NAME = "model.safetensors.index.json";
@@ -19,7 +19,7 @@ export interface ShardIndex {
  * @throws {CheckpointError} When it is not such an index.
  */
 export function readShardIndex(text: string): ShardIndex {
-  const json = parseJsonObject(text, INDEX_NAME);
+  const json = parseUniqueJsonObject(text, INDEX_NAME);
   const weightMap = json["weight_map"];
   if (!isJsonObject(weightMap) || Object.keys(weightMap).length === 0) {
     throw new CheckpointError(

@@ -1,7 +1,7 @@
 // Conversations to prompts, as Transformers' apply_chat_template renders them.
 import { Template } from "@huggingface/jinja";
 import { CheckpointError, InputError } from "../core/errors.ts";
-import { isJsonObject } from "../io/json.ts";
+import { isJsonObject } from "../core/json.ts";
 import type { TemplateMessage } from "./messages.ts";
 import type { SpecialTokens } from "./tokenizer_config.ts";
 

@@ -1,5 +1,5 @@
 // What processor_config.json says beside its image and audio parts.
-import { isJsonObject } from "../io/json.ts";
+import { isJsonObject } from "../core/json.ts";
 
 /**
  * The two lengths in a parsed processor_config.json; files of 2025 lack them.

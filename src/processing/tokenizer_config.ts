@@ -1,6 +1,6 @@
 // What tokenizer_config.json says, in the spellings of 2025 and of Transformers 5.
 import { CheckpointError } from "../core/errors.ts";
-import { isJsonObject, type JsonObject } from "../io/json.ts";
+import { isJsonObject, type JsonObject } from "../core/json.ts";
 
 /** Special tokens by their key in tokenizer_config.json, e.g. `bos_token`. */
 export type SpecialTokens = Readonly<Record<string, string>>;

@@ -2,7 +2,7 @@
 // computes, the one of all Gemma models, and takes out its data.
 import type { BPE } from "@huggingface/tokenizers";
 import { CheckpointError } from "../core/errors.ts";
-import { isJsonObject, type JsonObject } from "../io/json.ts";
+import { isJsonObject, type JsonObject } from "../core/json.ts";
 
 /** What tokenizer.json holds. */
 export interface TokenizerJson {

@@ -111,9 +111,24 @@ export class Decoder {
 
   /** Sizes and takes the memory, then reads the weights. */
   async load(options: LoadOptions = {}): Promise<void> {
-    this.#planSteps();
+    this.plan();
     await this.#device.allocate();
     await this.#loader.load(options);
+  }
+
+  /**
+   * Sizes the memory of the largest steps there can be: a full chunk with as
+   * many logits as come back at once, and a chunk whose hidden states all live
+   * to the end. Part of `load()`.
+   */
+  plan(): void {
+    const { prefillChunk, contextLength } = this.options;
+    const chunk = Math.min(prefillChunk, contextLength);
+    const plan = (rows: number, keep: number, outputHiddenStates: boolean) =>
+      this.#device.plan(() => this.#planStep(rows, keep, outputHiddenStates));
+    plan(chunk, chunk, false);
+    plan(chunk, Math.min(chunk, this.#logitsRows), false);
+    plan(Math.min(chunk, HIDDEN_STATES_CHUNK), 1, true);
   }
 
   /** Makes the cache of a new sequence. */
@@ -313,18 +328,6 @@ export class Decoder {
     const D = this.config.textConfig.hiddenSize;
     const row = tokens.rows[token]!;
     return row < 0 ? undefined : tokens.data.subarray(row * D, (row + 1) * D);
-  }
-
-  // The largest steps there can be: a full chunk with as many logits as come
-  // back at once, and a chunk whose hidden states all live to the end.
-  #planSteps(): void {
-    const { prefillChunk, contextLength } = this.options;
-    const chunk = Math.min(prefillChunk, contextLength);
-    const plan = (rows: number, keep: number, outputHiddenStates: boolean) =>
-      this.#device.plan(() => this.#planStep(rows, keep, outputHiddenStates));
-    plan(chunk, chunk, false);
-    plan(chunk, Math.min(chunk, this.#logitsRows), false);
-    plan(Math.min(chunk, HIDDEN_STATES_CHUNK), 1, true);
   }
 
   #planStep(rows: number, keep: number, outputHiddenStates: boolean): void {

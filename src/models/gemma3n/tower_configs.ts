@@ -1,7 +1,8 @@
 // Configurations of the vision and audio towers: names and defaults of
 // Transformers' Gemma3nVisionConfig and Gemma3nAudioConfig, in camelCase.
 import { CheckpointError, UnsupportedError } from "../../core/errors.ts";
-import { isJsonObject, JsonFields } from "../../core/json_fields.ts";
+import { isJsonObject } from "../../core/json.ts";
+import { JsonFields } from "../../core/json_fields.ts";
 
 /** MobileNetV5 with its fusion adapter: Transformers' `Gemma3nVisionConfig`. */
 export interface Gemma3nVisionConfig {

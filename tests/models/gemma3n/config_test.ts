@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import type { Json, JsonObject } from "../../../src/core/json_fields.ts";
-import { parseJsonObject } from "../../../src/core/json_fields.ts";
+import type { Json, JsonObject } from "../../../src/core/json.ts";
+import { parseJsonObject } from "../../../src/core/json.ts";
 import { parseGemma3nConfig } from "../../../src/models/gemma3n/config.ts";
 import { referenceText } from "../../golden.ts";
 

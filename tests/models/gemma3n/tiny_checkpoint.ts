@@ -1,6 +1,6 @@
 // Weights of the tiny reference checkpoint on any device, in float32.
 import { CheckpointError } from "../../../src/core/errors.ts";
-import { parseJsonObject } from "../../../src/core/json_fields.ts";
+import { parseJsonObject } from "../../../src/core/json.ts";
 import { formatShape, sameShape } from "../../../src/core/shape.ts";
 import {
   type Gemma3nConfig,

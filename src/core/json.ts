@@ -1,11 +1,19 @@
-// JSON of checkpoint files: JSON.parse, plus a check for duplicate keys, which
-// it would silently resolve to the last one.
-import { CheckpointError } from "../core/errors.ts";
+// Parsed JSON: the files beside a checkpoint's weights, and the headers in them.
+import { CheckpointError } from "./errors.ts";
 
-/** A parsed JSON object. */
-export type JsonObject = { readonly [key: string]: unknown };
+/** Any parsed JSON value. */
+export type Json =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly Json[]
+  | { readonly [key: string]: Json };
 
-/** Whether a parsed JSON value is an object: not null, not an array. */
+/** A JSON object. */
+export type JsonObject = { readonly [key: string]: Json };
+
+/** Whether a value of parsed JSON is an object: not null, not an array. */
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
@@ -32,13 +40,12 @@ export function decodeUtf8(bytes: Uint8Array, file: string): string {
  *
  * @param text The JSON text.
  * @param file Name of the file, for messages.
- * @throws {CheckpointError} When it is not JSON, not an object, or an object
- * in it has a key twice.
+ * @throws {CheckpointError} When it is not JSON, or not an object.
  */
 export function parseJsonObject(text: string, file: string): JsonObject {
-  let value: unknown;
+  let value: Json;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(text) as Json;
   } catch (cause) {
     throw new CheckpointError(
       `Cannot parse the JSON of "${file}": ${
@@ -49,10 +56,24 @@ export function parseJsonObject(text: string, file: string): JsonObject {
   }
   if (!isJsonObject(value)) {
     throw new CheckpointError(
-      `Cannot use the JSON of "${file}": it must be an object`,
+      `Cannot use the JSON of "${file}": it is ${
+        describeJson(value)
+      }, not an object`,
       { file },
     );
   }
+  return value;
+}
+
+/**
+ * Parses a JSON object that must not name a thing twice, which `JSON.parse`
+ * would silently resolve to the last one.
+ *
+ * @throws {CheckpointError} As {@link parseJsonObject}, and when an object in
+ * it has a key twice.
+ */
+export function parseUniqueJsonObject(text: string, file: string): JsonObject {
+  const value = parseJsonObject(text, file);
   const duplicate = findDuplicateKey(text);
   if (duplicate !== undefined) {
     throw new CheckpointError(
@@ -61,6 +82,12 @@ export function parseJsonObject(text: string, file: string): JsonObject {
     );
   }
   return value;
+}
+
+/** Spells a value for messages, cut short. */
+export function describeJson(value: Json): string {
+  const text = JSON.stringify(value);
+  return text.length > 60 ? `${text.slice(0, 60)}...` : text;
 }
 
 /** First key that occurs twice in one object; `text` must be valid JSON. */

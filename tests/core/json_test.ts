@@ -2,7 +2,7 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 
 import { CheckpointError } from "../../src/core/errors.ts";
-import { decodeUtf8, parseJsonObject } from "../../src/io/json.ts";
+import { decodeUtf8, parseJsonObject } from "../../src/core/json.ts";
 
 test("parseJsonObject() accepts equal keys of different objects", () => {
   const text =
