@@ -89,7 +89,7 @@ export interface Device extends AsyncDisposable {
    * @throws {DeviceError} When none of that size is free.
    */
   createKvStore(spec: KvSpec): KvStore;
-  /** Gives a store back. */
+  /** Gives a store back. Nothing is left to do once the device is disposed. */
   freeKvStore(store: KvStore): void;
   /** Copies host values into the step. */
   upload(data: Float32Array, shape: Shape): Tensor;

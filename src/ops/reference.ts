@@ -134,7 +134,7 @@ class ReferenceDevice implements Device {
   }
 
   freeKvStore(store: KvStore): void {
-    if (this.recorder.planning) return;
+    if (this.recorder.planning || this.state === "disposed") return;
     if (
       !(store instanceof ReferenceKvStore) ||
       store.device !== this.recorder.device

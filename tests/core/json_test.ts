@@ -2,15 +2,15 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 
 import { CheckpointError } from "../../src/core/errors.ts";
-import { decodeUtf8, parseJsonObject } from "../../src/core/json.ts";
+import { decodeUtf8, parseUniqueJsonObject } from "../../src/core/json.ts";
 
-test("parseJsonObject() accepts equal keys of different objects", () => {
+test("parseUniqueJsonObject() accepts equal keys of different objects", () => {
   const text =
     '{"a": {"x": 1, "a": "a:"}, "b": [{"x": 1}, {"x": 2}], "a\\"": {}}';
-  assert.deepEqual(parseJsonObject(text, "f"), JSON.parse(text));
+  assert.deepEqual(parseUniqueJsonObject(text, "f"), JSON.parse(text));
 });
 
-test("parseJsonObject() rejects a key that occurs twice, however spelled", () => {
+test("parseUniqueJsonObject() rejects a key that occurs twice, however spelled", () => {
   for (
     const text of [
       '{"a": 1, "a": 2}',
@@ -20,22 +20,26 @@ test("parseJsonObject() rejects a key that occurs twice, however spelled", () =>
       '{"\\\\": 1, "x": "\\"", "\\\\": 2}',
     ]
   ) {
-    assert.throws(() => parseJsonObject(text, "f.json"), {
+    assert.throws(() => parseUniqueJsonObject(text, "f.json"), {
       name: "CheckpointError",
       message: /occurs twice/,
     }, text);
   }
 });
 
-test("parseJsonObject() rejects what is not a JSON object", () => {
+test("parseUniqueJsonObject() rejects what is not a JSON object", () => {
   for (const text of ["", "{", "[]", "1", "null", '"x"', "{'a': 1}"]) {
-    assert.throws(() => parseJsonObject(text, "f.json"), CheckpointError, text);
+    assert.throws(
+      () => parseUniqueJsonObject(text, "f.json"),
+      CheckpointError,
+      text,
+    );
   }
 });
 
-test("parseJsonObject() rejects deep nesting without a crash", () => {
+test("parseUniqueJsonObject() rejects deep nesting without a crash", () => {
   const text = "[".repeat(1_000_000);
-  assert.throws(() => parseJsonObject(text, "f.json"), CheckpointError);
+  assert.throws(() => parseUniqueJsonObject(text, "f.json"), CheckpointError);
 });
 
 test("decodeUtf8() reads shared memory and rejects invalid bytes", () => {
