@@ -1,7 +1,7 @@
 // config.json of a Gemma 3n checkpoint: names and defaults of Transformers'
 // Gemma3nConfig, in camelCase.
 import { CheckpointError, UnsupportedError } from "../../core/errors.ts";
-import { type JsonObject } from "../../core/json.ts";
+import type { JsonObject } from "../../core/json.ts";
 import { JsonFields } from "../../core/json_fields.ts";
 import { type Gemma3nTextConfig, parseTextConfig } from "./text_config.ts";
 import {
