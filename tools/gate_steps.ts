@@ -1,0 +1,155 @@
+// The steps of the gate: what is checked, and the tests on each runtime.
+import type { Step } from "./run_steps.ts";
+
+const ROOT = new URL("../", import.meta.url);
+const BUN_PACKAGE = "bun@1.4";
+const DENO = Deno.execPath();
+
+/**
+ * Tests of the tools and of the package need Deno, as the tools do; all others
+ * run everywhere.
+ */
+const DENO_ONLY = /^tests\/(tools|packaging)\//;
+
+/** Everything but the tests; none of it may be missing. */
+export function checkSteps(): Step[] {
+  const check = (name: string, ...command: string[]): Step => ({
+    name,
+    runner: "check",
+    command,
+  });
+  const cargo = (name: string, ...args: string[]): Step => ({
+    ...check(name, "cargo", ...args),
+    folder: "rust/",
+    resource: "cargo",
+  });
+  const tool = (name: string, file: string, ...args: string[]): Step =>
+    check(name, DENO, "run", "-A", `tools/${file}`, ...args);
+  return [
+    cargo(
+      "Rust lints",
+      "clippy",
+      "--locked",
+      "--all-targets",
+      "--quiet",
+      "--",
+      "-Dwarnings",
+    ),
+    check("types", DENO, "check"),
+    {
+      name: "examples in documents",
+      runner: "deno",
+      // Without unused locals being errors: Deno imports more than is used.
+      command: [
+        DENO,
+        "test",
+        "--doc",
+        "-A",
+        "--config",
+        "tools/doc_test.json",
+        "README.md",
+        "mod.ts",
+        "src/",
+      ],
+    },
+    check("format", DENO, "fmt", "--check"),
+    check("lints", DENO, "lint"),
+    check(
+      "lints of documents",
+      DENO,
+      "doc",
+      "--lint",
+      "mod.ts",
+      "src/cli/g3n.ts",
+    ),
+    check("publishing", DENO, "publish", "--dry-run", "--allow-dirty"),
+    tool("layers", "check_layers.ts"),
+    tool("style", "check_style.ts"),
+    tool("documents", "check_docs.ts"),
+    tool("built WebAssembly", "build_wasm.ts", "--check"),
+    cargo("Rust format", "fmt", "--all", "--check"),
+  ];
+}
+
+/**
+ * The tests on the three runtimes, and those of the kernels where there is a
+ * Rust compiler.
+ */
+export async function testSteps(): Promise<Step[]> {
+  const files = await testFiles();
+  const everywhere = files.filter((path) => !DENO_ONLY.test(path));
+  const steps: Step[] = [
+    {
+      name: "tests on Node",
+      runner: "node",
+      command: [
+        "node",
+        "--import",
+        "tsx",
+        "--test",
+        "--test-reporter=spec",
+        ...everywhere,
+      ],
+    },
+    {
+      name: "tests on Deno",
+      runner: "deno",
+      // "types" checks them; a run of the tests alone is not held up by types.
+      command: [DENO, "test", "-A", "--no-check", ...files],
+    },
+    {
+      name: "tests on Bun",
+      runner: "bun",
+      // With ./ a path is a file, without a part of a name.
+      command: [
+        ...await bun(),
+        "test",
+        ...everywhere.map((path) => `./${path}`),
+      ],
+    },
+  ];
+  if (await isInstalled("cargo")) {
+    steps.push({
+      name: "tests of the kernels",
+      runner: "cargo",
+      command: ["cargo", "test", "--locked", "--quiet"],
+      folder: "rust/",
+      resource: "cargo",
+    });
+  } else {
+    console.log(
+      'The tests of the kernels are left out: "cargo" is not installed',
+    );
+  }
+  return steps;
+}
+
+/** Paths of all tests, in their order. */
+export async function testFiles(folder = "tests/"): Promise<string[]> {
+  const paths: string[] = [];
+  for await (
+    const { name, isDirectory } of Deno.readDir(new URL(folder, ROOT))
+  ) {
+    if (isDirectory) paths.push(...await testFiles(`${folder}${name}/`));
+    else if (name.endsWith("_test.ts")) paths.push(folder + name);
+  }
+  return paths.sort();
+}
+
+async function bun(): Promise<string[]> {
+  return await isInstalled("bun") ? ["bun"] : ["npx", "--yes", BUN_PACKAGE];
+}
+
+async function isInstalled(program: string): Promise<boolean> {
+  try {
+    const { success } = await new Deno.Command(program, {
+      args: ["--version"],
+      stdout: "null",
+      stderr: "null",
+    }).output();
+    return success;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
