@@ -36,6 +36,7 @@ pub unsafe fn run(c: &Command, chunk: u32) -> bool {
 }
 
 /// Arguments: x, out, parameter.
+#[inline(never)]
 unsafe fn map_elements(c: &Command, chunk: u32, f: impl Fn(F32x4, F32x4) -> F32x4) {
     let units = c.units(chunk);
     let parameter = F32x4::splat(c.number(2));
@@ -48,6 +49,7 @@ unsafe fn map_elements(c: &Command, chunk: u32, f: impl Fn(F32x4, F32x4) -> F32x
 }
 
 /// Arguments: a, b, out, parameter.
+#[inline(never)]
 unsafe fn zip_elements(c: &Command, chunk: u32, f: impl Fn(F32x4, F32x4, F32x4) -> F32x4) {
     let units = c.units(chunk);
     let parameter = F32x4::splat(c.number(3));
@@ -61,6 +63,7 @@ unsafe fn zip_elements(c: &Command, chunk: u32, f: impl Fn(F32x4, F32x4, F32x4) 
 }
 
 /// Arguments: x, w, out, width.
+#[inline(never)]
 unsafe fn zip_rows(c: &Command, chunk: u32, f: impl Fn(F32x4, F32x4) -> F32x4) {
     let (units, width) = (c.units(chunk), c.size(3));
     let (first, len) = (units.start * width, units.len() * width);
@@ -72,6 +75,7 @@ unsafe fn zip_rows(c: &Command, chunk: u32, f: impl Fn(F32x4, F32x4) -> F32x4) {
 }
 
 /// Arguments: x, factors, out, width.
+#[inline(never)]
 unsafe fn run_scale_rows(c: &Command, chunk: u32) {
     let (units, width) = (c.units(chunk), c.size(3));
     let (first, len) = (units.start * width, units.len() * width);
@@ -83,6 +87,7 @@ unsafe fn run_scale_rows(c: &Command, chunk: u32) {
 }
 
 /// Arguments: x, out, width of the result.
+#[inline(never)]
 unsafe fn run_glu(c: &Command, chunk: u32) {
     let (units, width) = (c.units(chunk), c.size(2));
     let (first, len) = (units.start * width, units.len() * width);

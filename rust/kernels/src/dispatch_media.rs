@@ -54,6 +54,7 @@ unsafe fn windows(c: &Command) -> Windows<'_> {
 }
 
 /// Arguments: x, w, out, room for windows, windows, outputs. Units: places.
+#[inline(never)]
 unsafe fn run_conv2d(c: &Command, chunk: u32) {
     let (units, outputs) = (c.units(chunk), c.size(14));
     // SAFETY: the caller's promise.
@@ -68,6 +69,7 @@ unsafe fn run_conv2d(c: &Command, chunk: u32) {
 }
 
 /// Arguments: x, w, out, unused, windows. Units: places.
+#[inline(never)]
 unsafe fn run_depthwise_conv2d(c: &Command, chunk: u32) {
     let units = c.units(chunk);
     // SAFETY: the caller's promise.
@@ -81,6 +83,7 @@ unsafe fn run_depthwise_conv2d(c: &Command, chunk: u32) {
 }
 
 /// Arguments: x, out, rows, columns, channels, size. Units: places.
+#[inline(never)]
 unsafe fn run_avg_pool2d(c: &Command, chunk: u32) {
     let (units, [rows, columns], channels) = (c.units(chunk), c.sizes(2), c.size(4));
     // SAFETY: the caller's promise.
@@ -92,6 +95,7 @@ unsafe fn run_avg_pool2d(c: &Command, chunk: u32) {
 }
 
 /// Arguments: x, out, size, new size, channels. Units: places.
+#[inline(never)]
 unsafe fn run_resize(c: &Command, chunk: u32, resize: fn(&Resize, usize, &mut [f32])) {
     let (units, from, to, channels) = (c.units(chunk), c.sizes(2), c.sizes(4), c.size(6));
     // SAFETY: the caller's promise.
@@ -103,6 +107,7 @@ unsafe fn run_resize(c: &Command, chunk: u32, resize: fn(&Resize, usize, &mut [f
 }
 
 /// Arguments: q, k, v, out, heads, width, keys, scale. Units: rows.
+#[inline(never)]
 unsafe fn run_multi_query_attention(c: &Command, chunk: u32) {
     let (units, [heads, width], keys) = (c.units(chunk), c.sizes(4), c.size(6));
     let row = heads * width;
@@ -117,6 +122,7 @@ unsafe fn run_multi_query_attention(c: &Command, chunk: u32) {
 }
 
 /// Arguments: x, statistics, size of a row. Units: rows.
+#[inline(never)]
 unsafe fn run_row_statistics(c: &Command, chunk: u32) {
     let (units, size) = (c.units(chunk), c.size(2));
     // SAFETY: the caller's promise.
@@ -127,6 +133,7 @@ unsafe fn run_row_statistics(c: &Command, chunk: u32) {
 }
 
 /// Arguments: statistics, rows, size of a row, eps. One unit.
+#[inline(never)]
 unsafe fn run_running_statistics(c: &Command) {
     // SAFETY: the caller's promise.
     let statistics = unsafe { c.slice_mut(0, 0, c.size(1)) };
@@ -134,6 +141,7 @@ unsafe fn run_running_statistics(c: &Command) {
 }
 
 /// Arguments: x, weight, statistics, out, size of a row, channels. Units: rows.
+#[inline(never)]
 unsafe fn run_cumulative_group_norm(c: &Command, chunk: u32) {
     let (units, size) = (c.units(chunk), c.size(4));
     let (first, len) = (units.start * size, units.len() * size);
@@ -148,6 +156,7 @@ unsafe fn run_cumulative_group_norm(c: &Command, chunk: u32) {
 
 /// Arguments: q, k, v, positions, valid, out, room for scores (for each
 /// chunk), rows, heads, width, past, future, softcap. Units: rows.
+#[inline(never)]
 unsafe fn run_relative_attention(c: &Command, chunk: u32) {
     let (units, rows, [heads, width], [past, future]) =
         (c.units(chunk), c.size(7), c.sizes(8), c.sizes(10));

@@ -44,6 +44,7 @@ pub unsafe fn run(c: &Command, chunk: u32) -> bool {
 }
 
 /// Arguments: x, its stride, out, its stride, width. Units: rows.
+#[inline(never)]
 unsafe fn run_copy_columns(c: &Command, chunk: u32) {
     let (units, stride, width) = (c.units(chunk), c.size(1), c.size(4));
     // SAFETY: the caller's promise.
@@ -57,6 +58,7 @@ unsafe fn run_copy_columns(c: &Command, chunk: u32) {
 
 /// Arguments: source, its rows, pairs, out, width. Units: pairs, in order of
 /// their targets.
+#[inline(never)]
 unsafe fn run_gather_rows(c: &Command, chunk: u32) {
     let (units, width) = (c.units(chunk), c.size(4));
     // SAFETY: the caller's promise.
@@ -70,6 +72,7 @@ unsafe fn run_gather_rows(c: &Command, chunk: u32) {
 }
 
 /// Arguments: table, its rows, ids, out, width, scale. Units: ids.
+#[inline(never)]
 unsafe fn run_embedding(c: &Command, chunk: u32) {
     let (units, width) = (c.units(chunk), c.size(4));
     // SAFETY: the caller's promise.
@@ -83,6 +86,7 @@ unsafe fn run_embedding(c: &Command, chunk: u32) {
 
 /// Arguments: x, w, out, rows, K, F, rows of a block, tiles of a group.
 /// Units: blocks of rows, for each group of tiles.
+#[inline(never)]
 unsafe fn run_matmul(c: &Command, chunk: u32) {
     let (rows, k, outputs) = (c.size(3), c.size(4), c.size(5));
     let (block, group) = (c.size(6), c.size(7) * TILE);
@@ -103,6 +107,7 @@ unsafe fn run_matmul(c: &Command, chunk: u32) {
 }
 
 /// Arguments: x, weight or 0, out, width, eps. Units: rows.
+#[inline(never)]
 unsafe fn run_rms_norm(c: &Command, chunk: u32) {
     let (units, width) = (c.units(chunk), c.size(3));
     let (first, len) = (units.start * width, units.len() * width);
@@ -115,6 +120,7 @@ unsafe fn run_rms_norm(c: &Command, chunk: u32) {
 }
 
 /// Arguments: x, out, width, multiplier. Units: rows.
+#[inline(never)]
 unsafe fn run_gaussian_top_k(c: &Command, chunk: u32) {
     let (units, width) = (c.units(chunk), c.size(2));
     let (first, len) = (units.start * width, units.len() * width);
@@ -126,6 +132,7 @@ unsafe fn run_gaussian_top_k(c: &Command, chunk: u32) {
 }
 
 /// Arguments: x, target, out, width, eps. Units: rows.
+#[inline(never)]
 unsafe fn run_match_magnitude(c: &Command, chunk: u32) {
     let (units, width) = (c.units(chunk), c.size(3));
     let (first, len) = (units.start * width, units.len() * width);
@@ -137,6 +144,7 @@ unsafe fn run_match_magnitude(c: &Command, chunk: u32) {
 }
 
 /// Arguments: x, cos, sin, out, heads, width. Units: rows.
+#[inline(never)]
 unsafe fn run_rope(c: &Command, chunk: u32) {
     let (units, [heads, width]) = (c.units(chunk), c.sizes(4));
     let (half, row) = (width / 2, heads * width);
@@ -151,6 +159,7 @@ unsafe fn run_rope(c: &Command, chunk: u32) {
 }
 
 /// Arguments: rows, ring, number of rows, heads, width, position, capacity. One unit.
+#[inline(never)]
 unsafe fn run_append_kv(c: &Command) {
     let [heads, width] = c.sizes(3);
     let row = heads * width;
@@ -163,6 +172,7 @@ unsafe fn run_append_kv(c: &Command) {
 
 /// Arguments: q, k, v, out, heads, width, KV heads, capacity, position of row
 /// 0, window or 0, scale. Units: rows.
+#[inline(never)]
 unsafe fn run_attention(c: &Command, chunk: u32) {
     let (units, [heads, width], [kv_heads, capacity]) = (c.units(chunk), c.sizes(4), c.sizes(6));
     let (position, window) = (c.size(8) + units.start, c.size(9));
@@ -196,6 +206,7 @@ fn stream_rows(c: &Command, chunk: u32, rows: usize) -> impl Iterator<Item = [us
 }
 
 /// Arguments: x, coefs, out, streams, T, width. Units: rows of each stream.
+#[inline(never)]
 unsafe fn run_altup_predict(c: &Command, chunk: u32) {
     let (streams, [rows, width]) = (c.size(3), c.sizes(4));
     let stride = rows * width;
@@ -212,6 +223,7 @@ unsafe fn run_altup_predict(c: &Command, chunk: u32) {
 
 /// Arguments: predicted, activated, coefs, out, streams, T, width, active.
 /// Units: rows of each stream.
+#[inline(never)]
 unsafe fn run_altup_correct(c: &Command, chunk: u32) {
     let (streams, [rows, width]) = (c.size(4), c.sizes(5));
     let stride = rows * width;
@@ -227,6 +239,7 @@ unsafe fn run_altup_correct(c: &Command, chunk: u32) {
 }
 
 /// Arguments: x, y, out, elements of x, elements of y. Units: elements of x.
+#[inline(never)]
 unsafe fn run_add_to_streams(c: &Command, chunk: u32) {
     let units = c.units(chunk);
     // SAFETY: the caller's promise.
@@ -238,6 +251,7 @@ unsafe fn run_add_to_streams(c: &Command, chunk: u32) {
 }
 
 /// Arguments: x, out, elements of x, streams. Units: elements of the result.
+#[inline(never)]
 unsafe fn run_mean_streams(c: &Command, chunk: u32) {
     let units = c.units(chunk);
     // SAFETY: the caller's promise.

@@ -117,3 +117,20 @@ pub unsafe extern "C" fn pack_filters(
         pack_channels(from, to, first, taps);
     }
 }
+
+/// Reads `count` f32 at `from`; see [`crate::bounds`].
+///
+/// # Safety
+///
+/// They must be valid and aligned.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bound_read(from: *const f32, count: usize) -> f32 {
+    // SAFETY: the caller's promise.
+    crate::bounds::read_all(unsafe { from_raw_parts(from, count) })
+}
+
+/// Does `48 * rounds` multiply-adds; see [`crate::bounds`].
+#[unsafe(no_mangle)]
+pub extern "C" fn bound_multiply_add(rounds: usize, factor: f32) -> f32 {
+    crate::bounds::multiply_adds(rounds, factor)
+}

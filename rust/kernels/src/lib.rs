@@ -7,6 +7,7 @@ mod altup;
 mod append_kv;
 mod attention;
 mod avg_pool2d;
+mod bounds;
 mod command;
 mod conv2d;
 mod copy_columns;

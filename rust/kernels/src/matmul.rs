@@ -21,58 +21,68 @@ type Sums = [F32x4; 2];
 /// Multiplies rows `x` `[rows, k]` by consecutive tiles into the columns of `out`.
 pub fn matmul(x: &[f32], k: usize, tiles: &[f32], out: &mut RowsMut) {
     let rows = out.rows();
-    // A few rows meet each weight once anyway: stream through whole tiles.
-    let panel = if rows <= 4 { k } else { PANEL };
+    // One row meets each weight once anyway: stream through whole tiles.
+    let panel = if rows == 1 { k } else { PANEL };
     let mut start = 0;
     while start < k {
-        let end = k.min(start + panel);
-        for (tile, column) in tiles.chunks_exact(k * TILE).zip((0..).step_by(TILE)) {
-            let w = &tile[start * TILE..end * TILE];
-            let mut row = 0;
-            while row < rows {
-                let part = Part { x, k, row, start, w, column };
-                row += match rows - row {
-                    1 => part.one_row(out),
-                    2 => part.rows::<2>(out),
-                    3 => part.rows::<3>(out),
-                    _ => part.rows::<4>(out),
-                };
-            }
+        let panel = Panel { x, k, tiles, start, end: k.min(start + panel) };
+        let mut row = 0;
+        while row < rows {
+            row += match rows - row {
+                1 => panel.one_row(row, out),
+                2 => panel.rows::<2>(row, out),
+                3 => panel.rows::<3>(row, out),
+                _ => panel.rows::<4>(row, out),
+            };
         }
-        start = end;
+        start = panel.end;
     }
 }
 
-/// One tile, one panel of k, a few rows from `row` on.
-struct Part<'a> {
+/// Elements `start .. end` of k.
+struct Panel<'a> {
     x: &'a [f32],
     k: usize,
-    row: usize,
+    tiles: &'a [f32],
     start: usize,
-    w: &'a [f32],
-    column: usize,
+    end: usize,
 }
 
-impl<'a> Part<'a> {
+impl<'a> Panel<'a> {
     #[inline(always)]
-    fn x_row(&self, index: usize) -> &'a [f32] {
-        let first = (self.row + index) * self.k + self.start;
-        &self.x[first..first + self.w.len() / TILE]
+    fn x_row(&self, row: usize) -> &'a [f32] {
+        &self.x[row * self.k + self.start..row * self.k + self.end]
     }
 
+    /// The weights of each tile and the first column it makes.
+    #[inline(always)]
+    fn weights(&self) -> impl Iterator<Item = (&'a [f32], usize)> {
+        let (start, end) = (self.start * TILE, self.end * TILE);
+        let tiles = self.tiles.chunks_exact(self.k * TILE);
+        tiles.map(move |tile| &tile[start..end]).zip((0..).step_by(TILE))
+    }
+
+    /// R rows from `row` on.
     #[inline(never)]
-    fn rows<const R: usize>(&self, out: &mut RowsMut) -> usize {
-        let x: [&[f32]; R] = core::array::from_fn(|r| self.x_row(r));
-        let mut totals: [Sums; R] = core::array::from_fn(|r| self.load(r, out));
-        let mut done = 0;
-        for w in self.w.chunks(BLOCK * TILE) {
-            let n = w.len() / TILE;
-            let sums = sum_block(x.map(|row| &row[done..done + n]), w);
-            add(&mut totals, &sums);
-            done += n;
+    fn rows<const R: usize>(&self, row: usize, out: &mut RowsMut) -> usize {
+        // The rows side by side, so that one address leads to all of them.
+        let mut x = [[0.0; R]; PANEL];
+        let rows: [&[f32]; R] = core::array::from_fn(|r| self.x_row(row + r));
+        let n = rows[0].len();
+        let rows = rows.map(|row| &row[..n]);
+        for (i, x) in x[..n].iter_mut().enumerate() {
+            *x = rows.map(|row| row[i]);
         }
-        for (r, total) in totals.iter().enumerate() {
-            self.store(r, total, out);
+        for (w, column) in self.weights() {
+            let mut totals: [Sums; R] =
+                core::array::from_fn(|r| self.load(out.row(row + r), column));
+            let blocks = x.chunks(BLOCK).zip(w.chunks(BLOCK * TILE));
+            for (x, w) in blocks {
+                add(&mut totals, &sum_block(x, w));
+            }
+            for (r, total) in totals.iter().enumerate() {
+                store(total, &mut out.row(row + r)[column..]);
+            }
         }
         R
     }
@@ -80,33 +90,35 @@ impl<'a> Part<'a> {
     /// As `rows::<1>`, with two blocks under way at a time: one alone would
     /// wait for its own additions.
     #[inline(never)]
-    fn one_row(&self, out: &mut RowsMut) -> usize {
-        let x = self.x_row(0);
-        let mut total = [self.load(0, out)];
-        let mut pairs = self.w.chunks_exact(2 * BLOCK * TILE);
-        let mut x_pairs = x.chunks_exact(2 * BLOCK);
-        for (w, x) in pairs.by_ref().zip(x_pairs.by_ref()) {
-            let (w0, w1) = w.split_at(BLOCK * TILE);
-            let (x0, x1) = x.split_at(BLOCK);
-            let [a, b] = sum_two_blocks([x0, x1], [w0, w1]);
-            add(&mut total, &[a]);
-            add(&mut total, &[b]);
+    fn one_row(&self, row: usize, out: &mut RowsMut) -> usize {
+        let x = self.x_row(row);
+        for (w, column) in self.weights() {
+            let mut total = [self.load(out.row(row), column)];
+            let mut pairs = w.chunks_exact(2 * BLOCK * TILE);
+            let mut x_pairs = x.chunks_exact(2 * BLOCK);
+            for (w, x) in pairs.by_ref().zip(x_pairs.by_ref()) {
+                let (w0, w1) = w.split_at(BLOCK * TILE);
+                let (x0, x1) = x.split_at(BLOCK);
+                let [a, b] = sum_two_blocks([x0, x1], [w0, w1]);
+                add(&mut total, &[a]);
+                add(&mut total, &[b]);
+            }
+            let rest = x_pairs.remainder().chunks(BLOCK);
+            for (w, x) in pairs.remainder().chunks(BLOCK * TILE).zip(rest) {
+                add(&mut total, &sum_block(x.as_chunks::<1>().0, w));
+            }
+            store(&total[0], &mut out.row(row)[column..]);
         }
-        let rest = x_pairs.remainder().chunks(BLOCK);
-        for (w, x) in pairs.remainder().chunks(BLOCK * TILE).zip(rest) {
-            add(&mut total, &sum_block([x], w));
-        }
-        self.store(0, &total[0], out);
         1
     }
 
     /// The sums of the panels before this one.
     #[inline(always)]
-    fn load(&self, r: usize, out: &mut RowsMut) -> Sums {
+    fn load(&self, row: &[f32], column: usize) -> Sums {
         if self.start == 0 {
             return [F32x4::zero(); 2];
         }
-        let row = &out.row(self.row + r)[self.column..];
+        let row = &row[column..];
         if let Some(whole) = row.first_chunk::<TILE>() {
             let (lanes, _) = whole.as_chunks::<LANES>();
             return [F32x4::load(&lanes[0]), F32x4::load(&lanes[1])];
@@ -114,20 +126,19 @@ impl<'a> Part<'a> {
         let (low, high) = row.split_at(row.len().min(LANES));
         [F32x4::load_partial(low), F32x4::load_partial(high)]
     }
+}
 
-    #[inline(always)]
-    fn store(&self, r: usize, sums: &Sums, out: &mut RowsMut) {
-        let row = &mut out.row(self.row + r)[self.column..];
-        if let Some(whole) = row.first_chunk_mut::<TILE>() {
-            let (lanes, _) = whole.as_chunks_mut::<LANES>();
-            sums[0].store(&mut lanes[0]);
-            sums[1].store(&mut lanes[1]);
-            return;
-        }
-        let (low, high) = row.split_at_mut(row.len().min(LANES));
-        sums[0].store_partial(low);
-        sums[1].store_partial(high);
+#[inline(always)]
+fn store(sums: &Sums, row: &mut [f32]) {
+    if let Some(whole) = row.first_chunk_mut::<TILE>() {
+        let (lanes, _) = whole.as_chunks_mut::<LANES>();
+        sums[0].store(&mut lanes[0]);
+        sums[1].store(&mut lanes[1]);
+        return;
     }
+    let (low, high) = row.split_at_mut(row.len().min(LANES));
+    sums[0].store_partial(low);
+    sums[1].store_partial(high);
 }
 
 #[inline(always)]
@@ -138,23 +149,14 @@ fn add<const R: usize>(totals: &mut [Sums; R], sums: &[Sums; R]) {
 }
 
 /// Sums of R rows over one block of k; `w` holds eight weights for each k.
+///
+/// One step of k at a time: unrolled, the products of several steps wait for
+/// their sums in more registers than there are.
 #[inline(always)]
-fn sum_block<const R: usize>(x: [&[f32]; R], w: &[f32]) -> [Sums; R] {
-    let (steps, tail) = w.as_chunks::<{ LANES * TILE }>();
-    let quads: [&[[f32; LANES]]; R] = x.map(|row| &row.as_chunks().0[..steps.len()]);
+fn sum_block<const R: usize>(x: &[[f32; R]], w: &[f32]) -> [Sums; R] {
     let mut sums = [[F32x4::zero(); 2]; R];
-    for (i, step) in steps.iter().enumerate() {
-        let (w, _) = step.as_chunks::<LANES>();
-        let v: [F32x4; R] = core::array::from_fn(|r| F32x4::load(&quads[r][i]));
-        multiply_add(&mut sums, v.map(|v| v.splat_lane::<0>()), &w[0], &w[1]);
-        multiply_add(&mut sums, v.map(|v| v.splat_lane::<1>()), &w[2], &w[3]);
-        multiply_add(&mut sums, v.map(|v| v.splat_lane::<2>()), &w[4], &w[5]);
-        multiply_add(&mut sums, v.map(|v| v.splat_lane::<3>()), &w[6], &w[7]);
-    }
-    let first = steps.len() * LANES;
-    for (i, w) in tail.as_chunks::<LANES>().0.chunks_exact(2).enumerate() {
-        let v = x.map(|row| F32x4::splat(row[first + i]));
-        multiply_add(&mut sums, v, &w[0], &w[1]);
+    for (x, w) in x.iter().zip(w.as_chunks::<TILE>().0) {
+        multiply_add(&mut sums, x.map(F32x4::splat), w);
     }
     sums
 }
@@ -164,30 +166,27 @@ fn sum_block<const R: usize>(x: [&[f32]; R], w: &[f32]) -> [Sums; R] {
 fn sum_two_blocks(x: [&[f32]; 2], w: [&[f32]; 2]) -> [Sums; 2] {
     let x = x.map(|x| &x.as_chunks::<LANES>().0[..BLOCK / LANES]);
     let w = w.map(|w| &w.as_chunks::<{ LANES * TILE }>().0[..BLOCK / LANES]);
-    let mut sums = [[F32x4::zero(); 2]; 2];
+    let [mut a, mut b] = [[[F32x4::zero(); 2]]; 2];
     for i in 0..BLOCK / LANES {
-        for b in 0..2 {
-            let (w, _) = w[b][i].as_chunks::<LANES>();
-            let v = F32x4::load(&x[b][i]);
-            let sum = core::slice::from_mut(&mut sums[b]).first_chunk_mut::<1>();
-            let Some(sum) = sum else { continue };
-            multiply_add(sum, [v.splat_lane::<0>()], &w[0], &w[1]);
-            multiply_add(sum, [v.splat_lane::<1>()], &w[2], &w[3]);
-            multiply_add(sum, [v.splat_lane::<2>()], &w[4], &w[5]);
-            multiply_add(sum, [v.splat_lane::<3>()], &w[6], &w[7]);
-        }
+        multiply_add_quad(&mut a, F32x4::load(&x[0][i]), &w[0][i]);
+        multiply_add_quad(&mut b, F32x4::load(&x[1][i]), &w[1][i]);
     }
-    sums
+    [a[0], b[0]]
 }
 
 #[inline(always)]
-fn multiply_add<const R: usize>(
-    sums: &mut [Sums; R],
-    x: [F32x4; R],
-    low: &[f32; LANES],
-    high: &[f32; LANES],
-) {
-    let (low, high) = (F32x4::load(low), F32x4::load(high));
+fn multiply_add_quad(sums: &mut [Sums; 1], x: F32x4, w: &[f32; LANES * TILE]) {
+    let (steps, _) = w.as_chunks::<TILE>();
+    multiply_add(sums, [x.splat_lane::<0>()], &steps[0]);
+    multiply_add(sums, [x.splat_lane::<1>()], &steps[1]);
+    multiply_add(sums, [x.splat_lane::<2>()], &steps[2]);
+    multiply_add(sums, [x.splat_lane::<3>()], &steps[3]);
+}
+
+#[inline(always)]
+fn multiply_add<const R: usize>(sums: &mut [Sums; R], x: [F32x4; R], w: &[f32; TILE]) {
+    let (w, _) = w.as_chunks::<LANES>();
+    let (low, high) = (F32x4::load(&w[0]), F32x4::load(&w[1]));
     for (sum, x) in sums.iter_mut().zip(x) {
         *sum = [sum[0] + x * low, sum[1] + x * high];
     }

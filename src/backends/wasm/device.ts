@@ -85,13 +85,13 @@ class WasmDevice implements Device {
     this.kvRegion.reserve(specs);
   }
 
-  plan(record: () => void): void {
+  plan(record: () => readonly Tensor[] | void): void {
     this.requireUnallocated("plan a step");
     this.recorder.requireRecording();
     this.recorder.planning = true;
     try {
-      record();
-      const { commandBytes, arenaBytes } = this.recorder.plan([]);
+      const kept = (record() ?? []).map((x) => this.recorder.own(x));
+      const { commandBytes, arenaBytes } = this.recorder.plan(kept);
       const bytes = commandBytes + arenaBytes;
       this.activationBytes = Math.max(this.activationBytes, bytes);
     } finally {

@@ -1,38 +1,38 @@
-// The part of the memory that holds key-value stores: places of the sizes that
-// were reserved, each free or taken.
+// The part of the memory that holds key-value stores.
 import { DeviceError } from "../../core/errors.ts";
 import type { KvSpec } from "../../ops/ops.ts";
+import { FreeList } from "./free_list.ts";
 import { align } from "./planner.ts";
 import { ringBytes, WasmKvStore } from "./tensors.ts";
 
-/** Hands out reserved places. A place goes only to a store of its size, so nothing fragments. */
+/** Hands out places in the bytes that were reserved. */
 export class KvRegion {
-  /** Bytes of all places. */
-  bytes = 0;
-  private readonly free = new Map<number, number[]>();
+  private readonly free = new FreeList(0);
   private readonly stores = new Set<WasmKvStore>();
 
-  /** Makes a place for each of these. */
+  /** Bytes reserved so far. */
+  get bytes(): number {
+    return this.free.limit;
+  }
+
+  /** Makes room for these. */
   reserve(specs: readonly KvSpec[]): void {
-    for (const spec of specs) {
-      this.placesOf(spec).push(this.bytes);
-      this.bytes += storeBytes(spec);
-    }
+    for (const spec of specs) this.free.limit += storeBytes(spec);
   }
 
   /**
    * Takes a place.
    *
-   * @throws {DeviceError} When none of that size is free.
+   * @throws {DeviceError} When none that is free is large enough.
    */
   create(spec: KvSpec): WasmKvStore {
-    const offset = this.placesOf(spec).pop();
+    const bytes = storeBytes(spec);
+    const offset = this.free.take(bytes);
     if (offset === undefined) {
-      const { capacity, kvHeads, headDim } = spec;
       throw new DeviceError(
-        `Cannot create a key-value store of ${capacity} positions, ` +
-          `${kvHeads} heads of ${headDim}: none that was reserved is free; ` +
-          "free one, or reserve more before the memory is taken",
+        `Cannot create a key-value store of ${bytes} bytes: the ` +
+          `${this.bytes} bytes that were reserved have no free place for it; ` +
+          "free a store, or reserve more before the memory is taken",
       );
     }
     const store = new WasmKvStore(spec, offset);
@@ -44,17 +44,7 @@ export class KvRegion {
   release(store: WasmKvStore): void {
     if (!this.stores.delete(store)) return;
     store.taken = false;
-    this.placesOf(store).push(store.offset);
-  }
-
-  private placesOf(spec: KvSpec): number[] {
-    const bytes = storeBytes(spec);
-    let places = this.free.get(bytes);
-    if (!places) {
-      places = [];
-      this.free.set(bytes, places);
-    }
-    return places;
+    this.free.give(store.offset, storeBytes(store));
   }
 }
 

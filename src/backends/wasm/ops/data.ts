@@ -27,6 +27,12 @@ type DataOps = Pick<
 
 /** Rows of x that meet a tile of weights while it is in the cache. */
 const ROW_BLOCK = 64;
+/** Fewest rows worth a pass over the weights. */
+const MIN_ROW_BLOCK = 16;
+/** Tiles that rows meet once they are laid side by side. */
+const MIN_TILES = 8;
+/** Work of a chunk that is not cut further: a millisecond or two. */
+const MAX_CHUNK_COST = 2_000_000;
 
 /** Views, moving data, linear maps. */
 export function dataOps(r: Recorder): DataOps {
@@ -98,13 +104,23 @@ export function multiply(
   const outputs = w.shape[0]!;
   const rows = numel(x.shape) / k;
   const out = r.output(shape);
-  const block = Math.max(1, Math.min(rows, ROW_BLOCK));
-  const tileCost = TILE * k * Math.max(block * MULTIPLY_ADD_COST, STREAM_COST);
   const tiles = Math.ceil(outputs / TILE);
-  const group = Math.max(1, Math.min(tiles, Math.floor(CHUNK_COST / tileCost)));
+  const tileCost = (block: number) =>
+    TILE * k * Math.max(block * MULTIPLY_ADD_COST, STREAM_COST);
+  let block = Math.max(1, Math.min(rows, ROW_BLOCK));
+  while (
+    block > MIN_ROW_BLOCK && tileCost(block) * MIN_TILES > MAX_CHUNK_COST
+  ) {
+    block = Math.ceil(block / 2);
+  }
+  const wanted = Math.floor(CHUNK_COST / tileCost(block));
+  const group = Math.max(
+    1,
+    Math.min(tiles, Math.max(wanted, block > 1 ? MIN_TILES : 1)),
+  );
   r.begin(OP.matmul, {
     units: Math.ceil(rows / block) * Math.ceil(tiles / group),
-    unitCost: tileCost * group,
+    unitCost: tileCost(block) * group,
     unitsPerChunk: 1,
   }).tensor(x).weight(w).tensor(out).sizes(rows, k, outputs, block, group);
   return out;
