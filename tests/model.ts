@@ -6,7 +6,7 @@ import { type HostTensor, hostTensor } from "../src/core/tensor.ts";
 import { golden, referencePath } from "./golden.ts";
 
 /** Devices that whole models are tested on. */
-export const MODEL_DEVICES = ["reference"] as const;
+export const MODEL_DEVICES = ["reference", "wasm"] as const;
 
 /** Largest difference of logits; how far float32 is from exact is in tests/reference/README.md. */
 export const LOGITS_ATOL = 1e-3;

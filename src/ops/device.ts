@@ -69,9 +69,10 @@ export interface Device extends AsyncDisposable {
   reserveKv(specs: readonly KvSpec[]): void;
   /**
    * Records a step for its memory needs alone, then drops it. Only before
-   * `allocate()`; the largest of several calls counts.
+   * `allocate()`; the largest of several calls counts. `record` gives the
+   * tensors that the step will `read()`: they live to its end.
    */
-  plan(record: () => void): void;
+  plan(record: () => readonly Tensor[] | void): void;
   /** Bytes the declared weights, the key-value stores and the largest planned step take. */
   requiredBytes(): { weights: number; kv: number; activations: number };
   /**

@@ -117,18 +117,22 @@ export class Decoder {
   }
 
   /**
-   * Sizes the memory of the largest steps there can be: a full chunk with as
-   * many logits as come back at once, and a chunk whose hidden states all live
-   * to the end. Part of `load()`.
+   * Sizes the memory of the largest steps there can be: a full chunk, of one
+   * sequence or of as many as it has rows, with as many logits as come back
+   * at once; and a chunk whose hidden states all live to the end. Part of
+   * `load()`.
    */
   plan(): void {
     const { prefillChunk, contextLength } = this.options;
     const chunk = Math.min(prefillChunk, contextLength);
-    const plan = (rows: number, keep: number, outputHiddenStates: boolean) =>
-      this.#device.plan(() => this.#planStep(rows, keep, outputHiddenStates));
-    plan(chunk, chunk, false);
-    plan(chunk, Math.min(chunk, this.#logitsRows), false);
-    plan(Math.min(chunk, HIDDEN_STATES_CHUNK), 1, true);
+    const hiddenChunk = Math.min(chunk, HIDDEN_STATES_CHUNK);
+    const plan = (sequences: number[], keep: number, hiddenStates = false) =>
+      this.#device.plan(() => this.#planStep(sequences, keep, hiddenStates));
+    const separate = (rows: number) => Array<number>(rows).fill(1);
+    plan([chunk], chunk);
+    plan([chunk], Math.min(chunk, this.#logitsRows));
+    plan(separate(chunk), 1);
+    plan(separate(hiddenChunk), 1, true);
   }
 
   /** Makes the cache of a new sequence. */
@@ -330,27 +334,46 @@ export class Decoder {
     return row < 0 ? undefined : tokens.data.subarray(row * D, (row + 1) * D);
   }
 
-  #planStep(rows: number, keep: number, outputHiddenStates: boolean): void {
-    const { textConfig } = this.config;
+  // Every kind of embedding takes part; the vision and audio vocabularies pass
+  // through the width of their towers, which may be the widest there is.
+  #planStep(
+    sequences: readonly number[],
+    keep: number,
+    outputHiddenStates: boolean,
+  ): Tensor[] {
+    const { textConfig, visionConfig, audioConfig } = this.config;
     const { contextLength, prefillChunk } = this.options;
-    const [step] = scheduleSteps(
-      [{ pastLength: 0, newTokens: rows, keep }],
-      rows,
-    );
-    const width = textConfig.numHiddenLayers *
-      textConfig.hiddenSizePerLayerInput;
+    const inputs = sequences.map((newTokens) => ({
+      pastLength: 0,
+      newTokens,
+      keep,
+    }));
+    const rows = sequences.reduce((sum, count) => sum + count, 0);
+    const [step] = scheduleSteps(inputs, rows);
     const stores = kvSpecs(textConfig, contextLength, prefillChunk).map(
       (spec) => this.#device.createKvStore(spec),
     );
-    const { hidden } = this.#record(
+    const ids = new Int32Array(rows).fill(visionConfig?.vocabOffset ?? 0);
+    if (rows > 2) ids.set([0, 0, audioConfig?.vocabOffset ?? 0]);
+    const soft = Array.from(
+      ids,
+      (_, t) => t === 1 ? new Float32Array(textConfig.hiddenSize) : undefined,
+    );
+    const width = textConfig.numHiddenLayers *
+      textConfig.hiddenSizePerLayerInput;
+    const { hidden, hiddenStates } = this.#record(
       step!,
-      new Int32Array(rows),
-      Array<undefined>(rows).fill(undefined),
+      ids,
+      soft,
       new Float32Array(rows * width),
-      [stores],
+      sequences.map(() => stores),
       outputHiddenStates,
     );
-    if (keep <= this.#logitsRows) this.#logits(hidden!);
+    const kept = step!.keep.length;
+    return [
+      kept <= this.#logitsRows ? this.#logits(hidden!) : hidden!,
+      ...hiddenStates,
+    ];
   }
 
   #checkInput({ cache, ids }: DecoderInput): void {
