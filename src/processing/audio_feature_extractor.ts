@@ -1,0 +1,171 @@
+// Clips to log-mel features and their mask, as Transformers'
+// Gemma3nAudioFeatureExtractor makes them.
+import { decodeAudio } from "../codecs/decode_audio.ts";
+import { logMel, melFrameCount } from "../codecs/log_mel.ts";
+import type { PaceOptions } from "../codecs/pacer.ts";
+import { resampleAudio } from "../codecs/resample_audio.ts";
+import { InputError } from "../core/errors.ts";
+import type { JsonObject } from "../core/json.ts";
+import { hostTensor } from "../core/tensor.ts";
+import {
+  type AudioFeatureConfig,
+  readAudioFeatureConfig,
+} from "./audio_feature_config.ts";
+import type { AudioFeatures, AudioInput, DecodedAudio } from "./media.ts";
+import { encodedBytes } from "./media_bytes.ts";
+
+// Defaults of the feature extractor's call: 30 s, and rows of the TPU.
+const MAX_SAMPLES = 480_000;
+const PAD_TO_MULTIPLE_OF = 128;
+
+/** Options of {@link Gemma3nAudioFeatureExtractor}. */
+export interface AudioFeatureExtractorOptions extends PaceOptions {
+  /** Gets what a careful user should know, such as a clip that is cut. */
+  readonly onWarning?: ((warning: string) => void) | undefined;
+}
+
+/**
+ * Turns clips into what the audio tower takes.
+ *
+ * @example
+ * ```ts ignore
+ * const extractor = new Gemma3nAudioFeatureExtractor(processorConfig.feature_extractor);
+ * const { inputFeatures } = await extractor.process([await Deno.readFile("speech.wav")]);
+ * console.log(inputFeatures.shape); // [1, F, 128]
+ * ```
+ */
+export class Gemma3nAudioFeatureExtractor {
+  /** What the config says. */
+  readonly config: AudioFeatureConfig;
+  readonly #options: AudioFeatureExtractorOptions;
+
+  /**
+   * Reads the parsed preprocessor_config.json, or the `feature_extractor` of
+   * processor_config.json.
+   *
+   * @throws {CheckpointError} When a field has the wrong type or range.
+   * @throws {UnsupportedError} When it asks for dither or for padding on the left.
+   */
+  constructor(config: JsonObject, options: AudioFeatureExtractorOptions = {}) {
+    this.config = readAudioFeatureConfig(config);
+    this.#options = options;
+  }
+
+  /**
+   * C clips -> features float32 `[C, F, M]` and mask uint8 `[C, F]`, 1 = a
+   * frame that starts inside the clip. Clips are padded to the longest, and
+   * cut at 30 s with a warning; rates other than the config's are converted.
+   *
+   * @throws {InputError} When a clip cannot be decoded, is empty or holds
+   * values that are not finite, or all are shorter than a frame (32 ms).
+   */
+  async process(clips: readonly AudioInput[]): Promise<AudioFeatures> {
+    if (clips.length === 0) {
+      throw new InputError("Cannot extract audio features: there is no clip");
+    }
+    const { mel, perBinMean, perBinStddev, paddingValue } = this.config;
+    const samples: Float32Array[] = [];
+    for (const [i, clip] of clips.entries()) {
+      samples.push(await this.#samples(clip, i));
+    }
+    const longest = Math.max(...samples.map((clip) => clip.length));
+    const padded = Math.ceil(longest / PAD_TO_MULTIPLE_OF) * PAD_TO_MULTIPLE_OF;
+    const frames = melFrameCount(padded, mel);
+    if (frames === 0) {
+      throw new InputError(
+        `Cannot extract audio features: the longest clip has ${longest} samples, at least ${
+          mel.frameLength + 1
+        } are needed`,
+      );
+    }
+    const bins = mel.featureSize;
+    const features = new Float32Array(clips.length * frames * bins);
+    const mask = new Uint8Array(clips.length * frames);
+    for (const [i, clip] of samples.entries()) {
+      const filled = new Float32Array(padded).fill(paddingValue, clip.length);
+      filled.set(clip);
+      const logMels = await logMel(filled, mel, this.#options);
+      normalize(logMels, perBinMean, perBinStddev);
+      features.set(logMels, i * frames * bins);
+      const valid = Math.ceil(clip.length / mel.hopLength);
+      mask.fill(1, i * frames, i * frames + Math.min(valid, frames));
+    }
+    return {
+      inputFeatures: hostTensor(
+        "float32",
+        [clips.length, frames, bins],
+        features,
+      ),
+      inputFeaturesMask: hostTensor("uint8", [clips.length, frames], mask),
+    };
+  }
+
+  /** Samples at the config's rate, at most {@link MAX_SAMPLES}. */
+  async #samples(clip: AudioInput, index: number): Promise<Float32Array> {
+    const rate = this.config.mel.samplingRate;
+    const { data, samplingRate } = await this.#decoded(clip, index);
+    checkFinite(data, index);
+    if (data.length === 0) {
+      throw new InputError(
+        `Cannot extract audio features: clip ${index} has no samples`,
+      );
+    }
+    const seconds = data.length / samplingRate;
+    const maxSeconds = MAX_SAMPLES / rate;
+    if (seconds > maxSeconds) {
+      this.#options.onWarning?.(
+        `Audio clip ${index} has ${
+          seconds.toFixed(1)
+        } s, only the first ${maxSeconds} s are used; split longer clips`,
+      );
+    }
+    if (samplingRate === rate) return data.subarray(0, MAX_SAMPLES);
+    // A second more than is kept, for the filter to look ahead.
+    const needed = data.subarray(0, Math.ceil((maxSeconds + 1) * samplingRate));
+    const rates = { from: samplingRate, to: rate };
+    const resampled = await resampleAudio(needed, rates, this.#options);
+    return resampled.subarray(0, MAX_SAMPLES);
+  }
+
+  async #decoded(clip: AudioInput, index: number): Promise<DecodedAudio> {
+    if (clip instanceof Float32Array) {
+      return { data: clip, samplingRate: this.config.mel.samplingRate };
+    }
+    const bytes = await encodedBytes(clip);
+    if (bytes !== undefined) return await decodeAudio(bytes, this.#options);
+    const { data, samplingRate } = clip as Partial<DecodedAudio>;
+    const rate = Number.isInteger(samplingRate) ? samplingRate! : 0;
+    if (data instanceof Float32Array && rate > 0) {
+      return { data, samplingRate: rate };
+    }
+    throw new InputError(
+      `Cannot extract audio features: clip ${index} is neither bytes of a WAV file, nor a Float32Array, nor { data: Float32Array, samplingRate } with a whole number of hertz`,
+    );
+  }
+}
+
+/** The mel floor would turn NaN into silence. */
+function checkFinite(data: Float32Array, index: number): void {
+  const at = data.findIndex((sample) => !Number.isFinite(sample));
+  if (at >= 0) {
+    throw new InputError(
+      `Cannot extract audio features: sample ${at} of clip ${index} is ${
+        data[at]
+      }`,
+    );
+  }
+}
+
+/** `(x - mean) / deviation` for each mel bin, in place. */
+function normalize(
+  features: Float32Array,
+  mean: readonly number[] | undefined,
+  deviation: readonly number[] | undefined,
+): void {
+  const bins = mean?.length ?? deviation?.length;
+  if (bins === undefined) return;
+  for (let i = 0; i < features.length; i++) {
+    const bin = i % bins;
+    features[i] = (features[i]! - (mean?.[bin] ?? 0)) / (deviation?.[bin] ?? 1);
+  }
+}
