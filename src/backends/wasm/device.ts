@@ -75,7 +75,11 @@ class WasmDevice implements Device {
 
   declareWeight(spec: WeightSpec): Weight {
     this.requireUnallocated(`declare weight "${spec.name}"`);
-    const weight = new WasmWeight(spec, this.weightBytes);
+    const weight = new WasmWeight(
+      spec,
+      this.weightBytes,
+      this.recorder.device,
+    );
     this.weightBytes += align(weight.packedSize * F32_BYTES);
     return weight;
   }
@@ -120,7 +124,8 @@ class WasmDevice implements Device {
 
   writeWeight(weight: Weight, rows: WeightRows): Promise<void> {
     return this.withEngine("write a weight", (engine) => {
-      if (!(weight instanceof WasmWeight)) {
+      const { device } = this.recorder;
+      if (!(weight instanceof WasmWeight) || weight.device !== device) {
         throw new InputError(
           "Cannot write a weight: it belongs to another device",
         );
@@ -130,12 +135,15 @@ class WasmDevice implements Device {
   }
 
   createKvStore(spec: KvSpec): KvStore {
-    // A plan has no use for the place, and would not give it back.
-    if (this.recorder.planning) return new WasmKvStore(spec, 0);
-    return this.kvRegion.create(spec);
+    const { device, planning } = this.recorder;
+    // A plan has no use for the room, and would not give it back.
+    if (planning) return new WasmKvStore(spec, 0, device);
+    this.requireEngine("create a key-value store");
+    return this.kvRegion.create(spec, device);
   }
 
   freeKvStore(store: KvStore): void {
+    if (this.recorder.planning || this.disposed) return;
     this.kvRegion.release(this.recorder.ownStore("freeKvStore", store));
   }
 
@@ -205,19 +213,21 @@ class WasmDevice implements Device {
     }
   }
 
+  private requireEngine(action: string): Engine {
+    if (this.engine) return this.engine;
+    throw new InputError(
+      this.disposed
+        ? `Cannot ${action}: the device was disposed`
+        : `Cannot ${action}: the device has no memory yet; call ` +
+          "allocate() first",
+    );
+  }
+
   /** Calls `use` with the engine; whatever it throws rejects. */
   private async withEngine<T>(
     action: string,
     use: (engine: Engine) => Promise<T>,
   ): Promise<T> {
-    if (!this.engine) {
-      throw new InputError(
-        this.disposed
-          ? `Cannot ${action}: the device was disposed`
-          : `Cannot ${action}: the device has no memory yet; call ` +
-            "allocate() first",
-      );
-    }
-    return await use(this.engine);
+    return await use(this.requireEngine(action));
   }
 }

@@ -8,7 +8,6 @@ import { ringBytes, WasmKvStore } from "./tensors.ts";
 /** Hands out places in the bytes that were reserved. */
 export class KvRegion {
   private readonly free = new FreeList(0);
-  private readonly stores = new Set<WasmKvStore>();
 
   /** Bytes reserved so far. */
   get bytes(): number {
@@ -25,7 +24,7 @@ export class KvRegion {
    *
    * @throws {DeviceError} When none that is free is large enough.
    */
-  create(spec: KvSpec): WasmKvStore {
+  create(spec: KvSpec, device: symbol): WasmKvStore {
     const bytes = storeBytes(spec);
     const offset = this.free.take(bytes);
     if (offset === undefined) {
@@ -35,14 +34,11 @@ export class KvRegion {
           "free a store, or reserve more before the memory is taken",
       );
     }
-    const store = new WasmKvStore(spec, offset);
-    this.stores.add(store);
-    return store;
+    return new WasmKvStore(spec, offset, device);
   }
 
-  /** Gives a place back. A store that was given back stays so. */
+  /** Gives the place of a store that is taken back. */
   release(store: WasmKvStore): void {
-    if (!this.stores.delete(store)) return;
     store.taken = false;
     this.free.give(store.offset, storeBytes(store));
   }

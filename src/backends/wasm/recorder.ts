@@ -59,7 +59,9 @@ export class Recorder {
   planning = false;
   /** Whether a step runs. */
   running = false;
-  private step = 0;
+  /** What the weights and stores of this device carry. */
+  readonly device: symbol = Symbol("device");
+  private step = Symbol("step");
   private commands = 0;
   private words = new Uint32Array(256 * WORDS);
   private numbers = new Float32Array(this.words.buffer);
@@ -167,7 +169,7 @@ export class Recorder {
 
   /** Checks that a weight is of this device, of the right kind, and filled. */
   ownWeight(op: string, w: Weight, kind: WeightKind): WasmWeight {
-    if (!(w instanceof WasmWeight)) {
+    if (!(w instanceof WasmWeight) || w.device !== this.device) {
       throw new InputError(
         `Cannot record "${op}": the weight belongs to another device`,
       );
@@ -189,7 +191,8 @@ export class Recorder {
 
   /** Checks that a store is of this device and taken. */
   ownStore(op: string, store: KvStore): WasmKvStore {
-    if (!(store instanceof WasmKvStore) || !store.taken) {
+    const own = store instanceof WasmKvStore && store.device === this.device;
+    if (!own || !store.taken) {
       throw new InputError(
         `Cannot record "${op}": a key-value store was freed or belongs to ` +
           "another device",
@@ -232,7 +235,7 @@ export class Recorder {
 
   /** Drops what was recorded; its tensors are dead. */
   endStep(): void {
-    this.step++;
+    this.step = Symbol("step");
     this.commands = 0;
     this.uploads = [];
     this.buffers = [];

@@ -39,9 +39,9 @@ export class WasmTensor implements Tensor {
   /** Bytes before its first element. */
   readonly offset: number;
   /** The step it belongs to. */
-  readonly step: number;
+  readonly step: symbol;
 
-  constructor(shape: Shape, buffer: StepBuffer, offset: number, step: number) {
+  constructor(shape: Shape, buffer: StepBuffer, offset: number, step: symbol) {
     this.shape = shape;
     this.buffer = buffer;
     this.offset = offset;
@@ -59,10 +59,13 @@ export class WasmWeight implements Weight {
   readonly kind: WeightKind;
   /** Offset among the weights, in bytes. */
   readonly offset: number;
+  /** The device it belongs to. */
+  readonly device: symbol;
   private readonly written: Uint8Array;
   private missing: number;
 
-  constructor(spec: WeightSpec, offset: number) {
+  constructor(spec: WeightSpec, offset: number, device: symbol) {
+    this.device = device;
     this.name = spec.name;
     this.shape = spec.shape;
     this.kind = spec.kind;
@@ -110,10 +113,13 @@ export class WasmKvStore implements KvStore {
   readonly headDim: number;
   /** Offset of the keys among the stores, in bytes; the values follow. */
   readonly offset: number;
+  /** The device it belongs to. */
+  readonly device: symbol;
   /** Whether a caller has it. */
   taken = true;
 
-  constructor(spec: KvSpec, offset: number) {
+  constructor(spec: KvSpec, offset: number, device: symbol) {
+    this.device = device;
     this.capacity = spec.capacity;
     this.kvHeads = spec.kvHeads;
     this.headDim = spec.headDim;
