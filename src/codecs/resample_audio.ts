@@ -15,7 +15,7 @@ const STEP_SAMPLES = 2 ** 13;
 
 /**
  * Converts mono samples to another rate by windowed sinc: pass band up to
- * 95 % of the lower Nyquist frequency, 80 dB of attenuation from it on, no
+ * 91.3 % of the lower Nyquist frequency, 100 dB of attenuation from it on, no
  * delay. Gives `ceil(samples.length * to / from)` samples.
  *
  * @throws {InputError} When a rate is not positive or they are more than
