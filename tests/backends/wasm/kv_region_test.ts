@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { KvRegion } from "../../../src/backends/wasm/kv_region.ts";
+import { DeviceError } from "../../../src/core/errors.ts";
+
+const DEVICE = Symbol("device");
+const SMALL = { capacity: 4, kvHeads: 1, headDim: 8 };
+const LARGE = { ...SMALL, capacity: 12 };
+
+test("a region gives out places that do not overlap", () => {
+  const region = new KvRegion();
+  region.reserve([SMALL, LARGE, SMALL]);
+  assert.equal(region.bytes, (4 + 12 + 4) * 8 * 4 * 2);
+  const stores = [LARGE, SMALL, SMALL].map((s) => region.create(s, DEVICE));
+  const ends = stores.map((s) => s.offset + s.capacity * 8 * 4 * 2);
+  const order = stores.map((s, i) => [s.offset, ends[i]!] as const)
+    .sort(([a], [b]) => a - b);
+  for (let i = 1; i < order.length; i++) {
+    assert.ok(order[i - 1]![1] <= order[i]![0]);
+  }
+  assert.throws(() => region.create(SMALL, DEVICE), DeviceError);
+});
+
+test("a region joins places that were given back", () => {
+  const region = new KvRegion();
+  region.reserve([SMALL, SMALL, SMALL]);
+  const stores = [SMALL, SMALL, SMALL].map((s) => region.create(s, DEVICE));
+  region.release(stores[0]!);
+  region.release(stores[2]!);
+  assert.throws(() => region.create(LARGE, DEVICE), DeviceError);
+  region.release(stores[1]!);
+  assert.equal(region.create(LARGE, DEVICE).offset, 0);
+  assert.equal(stores.some((s) => s.taken), false);
+});
+
+test("a region says what is there when there is no room", () => {
+  const region = new KvRegion();
+  region.reserve([SMALL]);
+  assert.throws(() => region.create(LARGE, DEVICE), (error) => {
+    assert.ok(error instanceof DeviceError);
+    assert.match(error.message, /768 bytes/);
+    assert.match(error.message, /256 bytes/);
+    return true;
+  });
+});
