@@ -201,6 +201,11 @@ export class Gemma3nProcessor {
     return this.tokenizer.decode(ids, options);
   }
 
+  /** The token as spelled in the vocabulary; streamers know runs of byte tokens by it. */
+  idToToken(id: number): string | undefined {
+    return this.tokenizer.idToToken(id);
+  }
+
   /** Texts of several sequences. */
   batchDecode(
     sequences: readonly ArrayLike<number>[],
