@@ -1,0 +1,67 @@
+// Each example runs to its end on this runtime with nothing but the right to
+// read files, and says something.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+import { cases } from "../golden.ts";
+import { runScript } from "../platform/runtime.ts";
+
+async function outputOf(name: string): Promise<string> {
+  const path = fileURLToPath(
+    new URL(`../../examples/${name}.ts`, import.meta.url),
+  );
+  const { code, stdout, stderr } = await runScript(path, [], "");
+  assert.equal(code, 0, stderr);
+  assert.equal(stderr, "");
+  return stdout;
+}
+
+test("text.ts continues a text as Transformers does", async () => {
+  const text = (await cases()).find(({ name }) => name === "text")!;
+  const output = await outputOf("text");
+  const greedy = /^Greedy: {2}([\s\S]*) \(length\)\nSampled: /.exec(output)
+    ?.[1];
+  assert.ok(greedy, output);
+  assert.ok(text.generated[0]!.startsWith(greedy), greedy);
+  assert.equal(output.split("Sampled: ").length - 1, 2);
+});
+
+test("image.ts and audio.ts answer", async () => {
+  assert.match(await outputOf("image"), /\S/);
+  assert.match(
+    await outputOf("audio"),
+    /^It says: .*\S[\s\S]*^Who is it\? .*\S/m,
+  );
+});
+
+test("two_images.ts makes inputs of both pictures", async () => {
+  assert.match(
+    await outputOf("two_images"),
+    /^1 prompt of 5\d\d tokens, pictures 2,3,256,256\n.*\S/,
+  );
+});
+
+test("chat.ts computes only what is new in the second turn", async () => {
+  const output = await outputOf("chat");
+  const reused = [...output.matchAll(/\((\d+) of (\d+) tokens/g)];
+  assert.equal(reused.length, 2);
+  const [first, second] = reused as [RegExpExecArray, RegExpExecArray];
+  assert.equal(first[1], "0");
+  // The cache of the first turn holds at least its prompt.
+  assert.ok(Number(second[1]) >= Number(first[2]), output);
+  assert.ok(Number(second[1]) < Number(second[2]), output);
+});
+
+test("demo.ts shows the three tasks", async () => {
+  const output = await outputOf("demo");
+  for (
+    const task of [
+      "image-text-to-text",
+      "automatic-speech-recognition",
+      "text-generation",
+    ]
+  ) {
+    assert.match(output, new RegExp(`^${task}: .*\\n  .*\\S`, "m"));
+  }
+});
