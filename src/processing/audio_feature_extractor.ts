@@ -104,7 +104,6 @@ export class Gemma3nAudioFeatureExtractor {
   async #samples(clip: AudioInput, index: number): Promise<Float32Array> {
     const rate = this.config.mel.samplingRate;
     const { data, samplingRate } = await this.#decoded(clip, index);
-    checkFinite(data, index);
     if (data.length === 0) {
       throw new InputError(
         `Cannot extract audio features: clip ${index} has no samples`,
@@ -119,9 +118,10 @@ export class Gemma3nAudioFeatureExtractor {
         } s, only the first ${maxSeconds} s are used; split longer clips`,
       );
     }
-    if (samplingRate === rate) return data.subarray(0, MAX_SAMPLES);
-    // A second more than is kept, for the filter to look ahead.
+    // A second more than is kept, for the resampler to look ahead.
     const needed = data.subarray(0, Math.ceil((maxSeconds + 1) * samplingRate));
+    checkFinite(needed, index);
+    if (samplingRate === rate) return needed.subarray(0, MAX_SAMPLES);
     const rates = { from: samplingRate, to: rate };
     const resampled = await resampleAudio(needed, rates, this.#options);
     return resampled.subarray(0, MAX_SAMPLES);

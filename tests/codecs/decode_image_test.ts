@@ -83,6 +83,12 @@ test("decodeImage() refuses large claims before it allocates", async () => {
     name: "InputError",
     message: /bytes are too few for a size of 13000x13000/,
   });
+  const large = (await read("baseline.jpg")).slice();
+  large.set([0x32, 0, 0x0d, 0], frameHeader(large) + 5);
+  await assert.rejects(decodeImage(large), {
+    name: "InputError",
+    message: /bytes are too few for a size of 3328x12800/,
+  });
   const jpeg = (await read("baseline.jpg")).slice();
   jpeg.set([0xff, 0xff, 0xff, 0xff], frameHeader(jpeg) + 5);
   await assert.rejects(decodeImage(jpeg), {
@@ -103,16 +109,25 @@ function frameHeader(jpeg: Uint8Array): number {
 
 /** A whole PNG with one row of zeros, whatever size it claims. */
 function claimingPng(width: number, height: number): Uint8Array {
+  return makePng(width, height, new Uint8Array(1 + width * 3), false);
+}
+
+/** A PNG, 8-bit RGB, of filtered rows. */
+function makePng(
+  width: number,
+  height: number,
+  rows: Uint8Array,
+  interlaced: boolean,
+): Uint8Array {
   const header = new Uint8Array(13);
   const view = new DataView(header.buffer);
   view.setUint32(0, width);
   view.setUint32(4, height);
-  header.set([8, 2, 0, 0, 0], 8);
-  const pixels = new Uint8Array(deflateSync(new Uint8Array(1 + width * 3)));
+  header.set([8, 2, 0, 0, interlaced ? 1 : 0], 8);
   return Uint8Array.from([
     ...[0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a],
     ...chunk("IHDR", header),
-    ...chunk("IDAT", pixels),
+    ...chunk("IDAT", new Uint8Array(deflateSync(rows))),
     ...chunk("IEND", new Uint8Array(0)),
   ]);
 }
@@ -138,17 +153,61 @@ function crc32(bytes: Uint8Array): number {
   return ~crc >>> 0;
 }
 
+// First column, first row, step in x, step in y of the seven passes.
+const ADAM7 = [
+  [0, 0, 8, 8],
+  [4, 0, 8, 8],
+  [0, 4, 4, 8],
+  [2, 0, 4, 4],
+  [0, 2, 2, 4],
+  [1, 0, 2, 2],
+  [0, 1, 1, 2],
+] as const;
+
+test("decodeImage() reads interlaced PNGs", async () => {
+  for (const [width, height] of [[1, 1], [3, 2], [9, 5], [20, 17]] as const) {
+    const pixels = Uint8Array.from(
+      { length: width * height * 3 },
+      (_, i) => (i * 37) % 251,
+    );
+    const rows: number[] = [];
+    for (const [left, top, stepX, stepY] of ADAM7) {
+      for (let y = top; y < height && left < width; y += stepY) {
+        rows.push(0);
+        for (let x = left; x < width; x += stepX) {
+          const at = (y * width + x) * 3;
+          rows.push(...pixels.subarray(at, at + 3));
+        }
+      }
+    }
+    const png = makePng(width, height, Uint8Array.from(rows), true);
+    const { data } = await decodeImage(png);
+    assert.deepEqual(data, pixels, `${width}x${height}`);
+  }
+});
+
+test("decodeImage() turns a PNG as its eXIf chunk says", async () => {
+  const row = [0, ...[1, 1, 1], ...[2, 2, 2]];
+  const exif = Uint8Array.of(
+    ...[0x4d, 0x4d, 0, 42, 0, 0, 0, 8, 0, 1],
+    ...[0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, 3, 0, 0],
+  );
+  const png = makePng(2, 1, Uint8Array.from(row), false);
+  const end = png.length - 12;
+  const turned = Uint8Array.from([
+    ...png.subarray(0, end),
+    ...chunk("eXIf", exif),
+    ...png.subarray(end),
+  ]);
+  assert.deepEqual([...(await decodeImage(turned)).data], [2, 2, 2, 1, 1, 1]);
+});
+
 test("decodeImage() cuts a PNG into slices", async () => {
   let slices = 0;
   const signal = { throwIfAborted: () => void slices++ };
   const width = 4000, height = 2000;
   const rows = new Uint8Array(height * (1 + width * 3));
-  const header = claimingPng(width, height).subarray(0, 8 + 12 + 13);
-  const png = Uint8Array.from([
-    ...header,
-    ...chunk("IDAT", new Uint8Array(deflateSync(rows))),
-    ...chunk("IEND", new Uint8Array(0)),
-  ]);
+  const png = makePng(width, height, rows, false);
   const { data } = await decodeImage(png, { signal: signal as AbortSignal });
   assert.equal(data.length, width * height * 3);
   assert.ok(slices > 20, `${slices} slices`);

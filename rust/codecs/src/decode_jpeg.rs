@@ -10,6 +10,9 @@ use jpeg_decoder::{Decoder, Error, PixelFormat};
 use crate::orientation::{self, Orientation};
 use crate::picture::{check_size, try_reserve, Decoded, Picture};
 
+/// A Huffman-coded block of 64 pixels takes at least one bit.
+const MAX_PIXELS_PER_BYTE: usize = 512;
+
 /// Decodes a JPEG.
 pub fn decode_jpeg(bytes: &[u8], max_pixels: usize) -> Result<Decoded, String> {
     let mut decoder = Decoder::new(Cursor::new(bytes));
@@ -19,6 +22,12 @@ pub fn decode_jpeg(bytes: &[u8], max_pixels: usize) -> Result<Decoded, String> {
         .ok_or_else(|| "the JPEG has no frame header".to_string())?;
     let (width, height) = (usize::from(info.width), usize::from(info.height));
     check_size(width, height, max_pixels)?;
+    if width * height / MAX_PIXELS_PER_BYTE > bytes.len() {
+        return Err(format!(
+            "its {} bytes are too few for a size of {width}x{height}",
+            bytes.len()
+        ));
+    }
     let turn = decoder
         .exif_data()
         .map_or(Orientation::UPRIGHT, orientation::from_exif);
