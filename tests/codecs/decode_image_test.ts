@@ -153,6 +153,13 @@ function crc32(bytes: Uint8Array): number {
   return ~crc >>> 0;
 }
 
+test("decodeImage() takes a PNG that lacks its end, as Pillow does", async () => {
+  const png = await read("rgb.png");
+  const whole = await decodeImage(png);
+  const cut = await decodeImage(png.subarray(0, -12));
+  assert.deepEqual(cut.data, whole.data);
+});
+
 // First column, first row, step in x, step in y of the seven passes.
 const ADAM7 = [
   [0, 0, 8, 8],
