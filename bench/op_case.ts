@@ -109,7 +109,9 @@ async function prepare(
   repeats: number,
 ): Promise<Prepared> {
   const { weight } = size;
-  const values = size.inputs.map((shape, i) => randomTensor(shape, { seed: i }));
+  const values = size.inputs.map((shape, i) =>
+    randomTensor(shape, { seed: i })
+  );
   const weights: Record<string, TestWeight> = {};
   for (let i = 0; weight && i < (size.weights ?? 1); i++) {
     const { kind, shape } = weight;

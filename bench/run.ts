@@ -1,17 +1,34 @@
-// Runs the benches: deno task bench [part of a name]
+// Runs the benches:
+//   deno task bench [part of a name]
 //
 // Every operation is compared with the reference before it is timed.
 import { devices } from "../tests/testing.ts";
 import { measureBounds, reportBounds } from "./harness.ts";
 import { benchOp } from "./op_case.ts";
+import { dataCases } from "./ops/data_bench.ts";
+import { decoderCases } from "./ops/decoder_bench.ts";
+import { elementwiseCases } from "./ops/elementwise_bench.ts";
 import { linearCases } from "./ops/linear_bench.ts";
+import { pictureCases } from "./ops/picture_bench.ts";
+import { soundCases } from "./ops/sound_bench.ts";
+
+const OP_CASES = [
+  ...linearCases,
+  ...dataCases,
+  ...elementwiseCases,
+  ...decoderCases,
+  ...pictureCases,
+  ...soundCases,
+];
 
 const [reference, ...targets] = await devices();
-const wanted = globalThis.Deno?.args[0] ?? "";
+const wanted = globalThis.process?.argv[2] ?? "";
 
 const bounds = await measureBounds();
 reportBounds(bounds);
-const cases = [...linearCases].filter(({ name }) => name.includes(wanted));
 for (const target of targets) {
-  for (const opCase of cases) await benchOp(opCase, target, reference!, bounds);
+  for (const opCase of OP_CASES) {
+    if (!opCase.name.includes(wanted)) continue;
+    await benchOp(opCase, target, reference!, bounds);
+  }
 }
