@@ -9,8 +9,8 @@ export type CodecBindings = typeof Bindings;
 /** Options of {@link loadCodecs}. */
 export interface LoadCodecsOptions {
   /**
-   * The compiled `wasm/codecs.wasm`, where a runtime forbids compiling.
-   * Default: compiled from the bytes in the package.
+   * The bytes of wasm/codecs_module.ts as a compiled module, where a runtime
+   * forbids compiling. Default: compiled at first use.
    */
   readonly module?: WebAssembly.Module | undefined;
 }
@@ -23,8 +23,9 @@ let loading: Promise<CodecBindings> | undefined;
 let lastTask: Promise<unknown> = Promise.resolve();
 
 /**
- * Loads the codecs. Calling it is needed only to pass a module: the functions
- * that decode load the codecs themselves.
+ * Loads the codecs, unless they are loaded. Calling it is needed only to pass
+ * a module, before anything is decoded: the functions that decode load the
+ * codecs themselves.
  *
  * @throws {DeviceError} When WebAssembly cannot be compiled here.
  */

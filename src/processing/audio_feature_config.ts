@@ -2,7 +2,7 @@
 // defaults.
 import type { MelOptions } from "../codecs/log_mel.ts";
 import { UnsupportedError } from "../core/errors.ts";
-import { type JsonObject } from "../core/json.ts";
+import type { JsonObject } from "../core/json.ts";
 import { JsonFields } from "../core/json_fields.ts";
 
 /** What a feature extractor's config says. */

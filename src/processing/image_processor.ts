@@ -4,7 +4,7 @@ import { decodeImage, type RgbImage } from "../codecs/decode_image.ts";
 import type { PaceOptions } from "../codecs/pacer.ts";
 import { type ImageSize, resizeImage } from "../codecs/resize_image.ts";
 import { InputError, UnsupportedError } from "../core/errors.ts";
-import { type JsonObject } from "../core/json.ts";
+import type { JsonObject } from "../core/json.ts";
 import { JsonFields } from "../core/json_fields.ts";
 import { type HostTensor, hostTensor } from "../core/tensor.ts";
 import type { DecodedImage, ImageInput } from "./media.ts";
