@@ -165,6 +165,7 @@ export async function setUp<W extends Record<string, TestWeight>>(
   device.plan(() => {
     const stores = kv.map((spec) => device.createKvStore(spec));
     plan({ ops, weights: declared, stores, upload });
+    return [];
   });
   await device.allocate();
   for (const [name, { shape, data }] of Object.entries(weights)) {

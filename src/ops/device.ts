@@ -72,7 +72,7 @@ export interface Device extends AsyncDisposable {
    * `allocate()`; the largest of several calls counts. `record` gives the
    * tensors that the step will `read()`: they live to its end.
    */
-  plan(record: () => readonly Tensor[] | void): void;
+  plan(record: () => readonly Tensor[]): void;
   /** Bytes the declared weights, the key-value stores and the largest planned step take. */
   requiredBytes(): { weights: number; kv: number; activations: number };
   /**

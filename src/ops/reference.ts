@@ -72,7 +72,7 @@ class ReferenceDevice implements Device {
     this.reserved.push(...specs);
   }
 
-  plan(record: () => readonly Tensor[] | void): void {
+  plan(record: () => readonly Tensor[]): void {
     this.requireState("declaring", "plan a step");
     this.activations = Math.max(this.activations, this.recorder.plan(record));
   }

@@ -25,7 +25,7 @@ function testLife(target: TestDevice): void {
     const spec = { name: "v", shape: [2], kind: "vector" } as const;
     assert.throws(() => device.declareWeight(spec), InputError);
     assert.throws(() => device.reserveKv([SPEC]), InputError);
-    assert.throws(() => device.plan(() => {}), InputError);
+    assert.throws(() => device.plan(() => []), InputError);
     await assert.rejects(device.allocate(), InputError);
   });
 
@@ -54,7 +54,7 @@ function testLife(target: TestDevice): void {
     device.reserveKv([SPEC, SPEC]);
     device.plan(() => {
       const x = device.upload(new Float32Array(64), [64]);
-      device.ops.matmul(x, w);
+      return [device.ops.matmul(x, w)];
     });
     const { weights, kv, activations } = device.requiredBytes();
     // Each may be more than the values themselves, for alignment and tiles.
@@ -141,9 +141,9 @@ function testWeights(target: TestDevice): void {
       shape: [3, 2],
       kind: "matrix",
     });
-    device.plan(() => {
-      device.ops.matmul(device.upload(x.data, x.shape), w);
-    });
+    device.plan(() => [
+      device.ops.matmul(device.upload(x.data, x.shape), w),
+    ]);
     await device.allocate();
     // 1, -2 in f16 and bf16; 0.5, 4 in f32, at an odd address.
     const f16 = Uint8Array.of(0x00, 0x3c, 0x00, 0xc0);

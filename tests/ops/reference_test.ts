@@ -17,10 +17,9 @@ test("the reference counts a tensor until its last use", async () => {
     let y = device.upload(new Float32Array(10), [10]);
     for (let i = 0; i < 5; i++) y = ops.relu(y);
     ops.concatColumns([ops.reshape(y, [1, 10]), ops.reshape(y, [1, 10])]);
+    return [];
   });
-  device.plan(() => {
-    device.upload(new Float32Array(1), [1]);
-  });
+  device.plan(() => [device.upload(new Float32Array(1), [1])]);
   assert.deepEqual(device.requiredBytes(), {
     weights: 3 * 5 * 4,
     kv: 2 * 7 * 2 * 3 * 4,
@@ -37,9 +36,7 @@ test("the reference plans again after a plan that threw", async () => {
       }),
     RangeError,
   );
-  device.plan(() => {
-    device.upload(x.data, x.shape);
-  });
+  device.plan(() => [device.upload(x.data, x.shape)]);
   assert.equal(device.requiredBytes().activations, 16);
 });
 

@@ -53,6 +53,9 @@ export async function createWasmDevice(
   }
 }
 
+/** Room for a step, in units of the largest planned one. */
+const PLAN_MARGIN = 1.125;
+
 class WasmDevice implements Device {
   readonly name = "wasm";
   readonly ops: Ops;
@@ -89,14 +92,15 @@ class WasmDevice implements Device {
     this.kvRegion.reserve(specs);
   }
 
-  plan(record: () => readonly Tensor[] | void): void {
+  plan(record: () => readonly Tensor[]): void {
     this.requireUnallocated("plan a step");
     this.recorder.requireRecording();
     this.recorder.planning = true;
     try {
-      const kept = (record() ?? []).map((x) => this.recorder.own(x));
+      const kept = record().map((x) => this.recorder.own(x));
       const { commandBytes, arenaBytes } = this.recorder.plan(kept);
-      const bytes = commandBytes + arenaBytes;
+      // A smaller step may fit its buffers together less well.
+      const bytes = align(commandBytes + arenaBytes * PLAN_MARGIN);
       this.activationBytes = Math.max(this.activationBytes, bytes);
     } finally {
       this.recorder.endStep();
@@ -197,9 +201,9 @@ class WasmDevice implements Device {
     const found = commandBytes + arenaBytes;
     if (found > this.activationBytes) {
       throw new DeviceError(
-        `Cannot run a step of ${megabytes(found)}: the largest planned one ` +
-          `took ${megabytes(this.activationBytes)}; plan a larger one, or ` +
-          "pass fewer rows at a time",
+        `Cannot run a step of ${megabytes(found)}: the memory has room for ` +
+          `${megabytes(this.activationBytes)}; plan a larger one, or pass ` +
+          "fewer rows at a time",
       );
     }
   }

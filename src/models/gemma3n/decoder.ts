@@ -9,25 +9,15 @@ import {
   type LoadOptions,
 } from "../../ops/checkpoint_weights.ts";
 import type { Device } from "../../ops/device.ts";
-import type { Tensor } from "../../ops/ops.ts";
 import type { Gemma3nConfig } from "./config.ts";
 import { type DecoderOutput, OutputCollector } from "./decoder_output.ts";
+import { DecoderSteps } from "./decoder_step.ts";
 import { hardEmbedderWeights } from "./multimodal_embedder.ts";
 import { PerLayerEmbeddings } from "./per_layer_inputs.ts";
-import { ropeTables } from "./rope.ts";
 import { kvSpecs, SequenceCache } from "./sequence_cache.ts";
-import { type ScheduledStep, scheduleSteps } from "./step_schedule.ts";
-import { textLogits, textModel, type TextStepOutput } from "./text_model.ts";
-import {
-  PER_LAYER_TABLE,
-  type TextWeights,
-  textWeights,
-} from "./text_weights.ts";
-import {
-  embedTokens,
-  type HardEmbedders,
-  type SoftTokens,
-} from "./token_embeddings.ts";
+import { scheduleSteps } from "./step_schedule.ts";
+import { PER_LAYER_TABLE, textWeights } from "./text_weights.ts";
+import type { HardEmbedders, SoftTokens } from "./token_embeddings.ts";
 
 /** Sizes fixed when the decoder is loaded. */
 export interface DecoderOptions {
@@ -56,8 +46,6 @@ export interface DecoderRunOptions {
   readonly outputHiddenStates?: boolean | undefined;
 }
 
-/** Logits brought back in one step, in bytes: 31 rows of the real vocabulary. */
-const LOGITS_BYTES = 32 * 1024 * 1024;
 /** Rows of a step that gives hidden states, which all live to its end. */
 const HIDDEN_STATES_CHUNK = 16;
 
@@ -74,9 +62,7 @@ export class Decoder {
   readonly config: Gemma3nConfig;
   readonly options: DecoderOptions;
   readonly #device: Device;
-  readonly #weights: TextWeights;
-  readonly #hard: HardEmbedders | undefined;
-  readonly #table: PerLayerEmbeddings;
+  readonly #steps: DecoderSteps;
   readonly #loader: CheckpointWeights;
 
   /** Declares everything on the device, checking the checkpoint; nothing is read or allocated. */
@@ -93,9 +79,13 @@ export class Decoder {
     const root = new CheckpointWeights(device, checkpoint);
     this.#loader = root;
     const { textConfig } = config;
-    this.#weights = textWeights(root.scope(names.text), textConfig);
-    this.#hard = hardEmbedders(root.scope(names.model), config);
-    this.#table = perLayerTable(checkpoint, names.text, config);
+    this.#steps = new DecoderSteps({
+      device,
+      config,
+      weights: textWeights(root.scope(names.text), textConfig),
+      hard: hardEmbedders(root.scope(names.model), config),
+      table: perLayerTable(checkpoint, names.text, config),
+    });
     const specs = kvSpecs(
       textConfig,
       options.contextLength,
@@ -126,11 +116,16 @@ export class Decoder {
     const { prefillChunk, contextLength } = this.options;
     const chunk = Math.min(prefillChunk, contextLength);
     const hiddenChunk = Math.min(chunk, HIDDEN_STATES_CHUNK);
+    const specs = kvSpecs(this.config.textConfig, contextLength, prefillChunk);
     const plan = (sequences: number[], keep: number, hiddenStates = false) =>
-      this.#device.plan(() => this.#planStep(sequences, keep, hiddenStates));
+      this.#steps.plan(sequences, keep, specs, {
+        fastPrefill: this.options.fastPrefill,
+        outputHiddenStates: hiddenStates,
+        contextLength,
+      });
     const separate = (rows: number) => Array<number>(rows).fill(1);
     plan([chunk], chunk);
-    plan([chunk], Math.min(chunk, this.#logitsRows));
+    plan([chunk], Math.min(chunk, this.#steps.logitsRows));
     plan(separate(chunk), 1);
     plan(separate(hiddenChunk), 1, true);
   }
@@ -177,11 +172,11 @@ export class Decoder {
       for (const { input, segment } of step.parts) {
         inputs[input]!.cache.reserve(segment.rows);
       }
-      const { logits, hiddenStates } = await this.#runStep(
-        inputs,
-        step,
-        options,
-      );
+      const { logits, hiddenStates } = await this.#steps.run(inputs, step, {
+        fastPrefill: this.options.fastPrefill,
+        outputHiddenStates: options.outputHiddenStates ?? false,
+        signal: options.signal,
+      });
       for (const { input, segment } of step.parts) {
         inputs[input]!.cache.advance(segment.rows);
       }
@@ -192,188 +187,8 @@ export class Decoder {
   }
 
   /** Embeds one id of the audio or vision vocabulary by the hard path: D values. */
-  async hardEmbedding(id: number, signal?: AbortSignal): Promise<Float32Array> {
-    const ids = Int32Array.of(id);
-    const embeds = this.#embed(ids, [undefined]);
-    const [values] = await this.#device.read([embeds], { signal });
-    return values!;
-  }
-
-  async #runStep(
-    inputs: readonly DecoderInput[],
-    step: ScheduledStep,
-    { signal, outputHiddenStates = false }: DecoderRunOptions,
-  ): Promise<{ logits: Float32Array; hiddenStates: Float32Array[] }> {
-    const ids = new Int32Array(step.rows);
-    const soft: (Float32Array | undefined)[] = [];
-    for (const { input, first, segment } of step.parts) {
-      const { ids: all, soft: tokens } = inputs[input]!;
-      ids.set(all.subarray(first, first + segment.rows), segment.firstRow);
-      for (let i = 0; i < segment.rows; i++) {
-        soft.push(tokens && this.#softRow(tokens, first + i));
-      }
-    }
-    const tableRows = await this.#table.rows(ids, signal);
-    signal?.throwIfAborted();
-    const stores = step.parts.map(({ input }) => inputs[input]!.cache.stores);
-    const output = this.#recording(() =>
-      this.#record(step, ids, soft, tableRows, stores, outputHiddenStates)
-    );
-    return await this.#finish(output, step.keep.length, signal);
-  }
-
-  // A step that cannot be recorded must not stay half in the queue.
-  #recording<T>(record: () => T): T {
-    try {
-      return record();
-    } catch (error) {
-      this.#device.discard();
-      throw error;
-    }
-  }
-
-  #record(
-    step: ScheduledStep,
-    ids: Int32Array,
-    soft: readonly (Float32Array | undefined)[],
-    tableRows: Float32Array,
-    stores: readonly SequenceCache["stores"][],
-    outputHiddenStates: boolean,
-  ): TextStepOutput {
-    const device = this.#device;
-    const { textConfig } = this.config;
-    const positions = new Int32Array(step.rows);
-    for (const { segment } of step.parts) {
-      for (let i = 0; i < segment.rows; i++) {
-        positions[segment.firstRow + i] = segment.firstPosition + i;
-      }
-    }
-    return textModel(device.ops, this.#weights, textConfig, {
-      embeds: this.#embed(ids, soft),
-      tableRows: device.upload(tableRows, [
-        step.rows,
-        tableRows.length / step.rows,
-      ]),
-      segments: step.parts.map((p) => p.segment),
-      stores,
-      rope: ropeTables(device, textConfig, positions),
-      keep: step.keep,
-      fastPrefill: this.options.fastPrefill && !outputHiddenStates,
-      outputHiddenStates,
-    });
-  }
-
-  async #finish(
-    { hidden, hiddenStates }: TextStepOutput,
-    kept: number,
-    signal: AbortSignal | undefined,
-  ): Promise<{ logits: Float32Array; hiddenStates: Float32Array[] }> {
-    const device = this.#device;
-    if (hidden === undefined) {
-      const states = await device.read(hiddenStates, { signal });
-      return { logits: new Float32Array(0), hiddenStates: states };
-    }
-    if (kept <= this.#logitsRows) {
-      const [logits, ...states] = await device.read(
-        [this.#logits(hidden), ...hiddenStates],
-        { signal },
-      );
-      return { logits: logits!, hiddenStates: states };
-    }
-    // Too many rows for the logits to stand in memory at once.
-    const [values, ...states] = await device.read([hidden, ...hiddenStates], {
-      signal,
-    });
-    return {
-      logits: await this.#logitsInBlocks(values!, kept, signal),
-      hiddenStates: states,
-    };
-  }
-
-  async #logitsInBlocks(
-    hidden: Float32Array,
-    rows: number,
-    signal: AbortSignal | undefined,
-  ): Promise<Float32Array> {
-    const { hiddenSize: D, vocabSize: V } = this.config.textConfig;
-    const out = new Float32Array(rows * V);
-    for (let first = 0; first < rows; first += this.#logitsRows) {
-      const count = Math.min(this.#logitsRows, rows - first);
-      const part = hidden.subarray(first * D, (first + count) * D);
-      const logits = this.#logits(this.#device.upload(part, [count, D]));
-      const [values] = await this.#device.read([logits], { signal });
-      out.set(values!, first * V);
-    }
-    return out;
-  }
-
-  #logits(hidden: Tensor): Tensor {
-    const { ops } = this.#device;
-    return textLogits(ops, this.#weights, this.config.textConfig, hidden);
-  }
-
-  get #logitsRows(): number {
-    const rowBytes = 4 * this.config.textConfig.vocabSize;
-    return Math.max(1, Math.floor(LOGITS_BYTES / rowBytes));
-  }
-
-  #embed(ids: Int32Array, soft: readonly (Float32Array | undefined)[]): Tensor {
-    return embedTokens(
-      this.#device,
-      this.#weights,
-      this.#hard,
-      this.config,
-      ids,
-      soft,
-    );
-  }
-
-  #softRow(tokens: SoftTokens, token: number): Float32Array | undefined {
-    const D = this.config.textConfig.hiddenSize;
-    const row = tokens.rows[token]!;
-    return row < 0 ? undefined : tokens.data.subarray(row * D, (row + 1) * D);
-  }
-
-  // Every kind of embedding takes part; the vision and audio vocabularies pass
-  // through the width of their towers, which may be the widest there is.
-  #planStep(
-    sequences: readonly number[],
-    keep: number,
-    outputHiddenStates: boolean,
-  ): Tensor[] {
-    const { textConfig, visionConfig, audioConfig } = this.config;
-    const { contextLength, prefillChunk } = this.options;
-    const inputs = sequences.map((newTokens) => ({
-      pastLength: 0,
-      newTokens,
-      keep,
-    }));
-    const rows = sequences.reduce((sum, count) => sum + count, 0);
-    const [step] = scheduleSteps(inputs, rows);
-    const stores = kvSpecs(textConfig, contextLength, prefillChunk).map(
-      (spec) => this.#device.createKvStore(spec),
-    );
-    const ids = new Int32Array(rows).fill(visionConfig?.vocabOffset ?? 0);
-    if (rows > 2) ids.set([0, 0, audioConfig?.vocabOffset ?? 0]);
-    const soft = Array.from(
-      ids,
-      (_, t) => t === 1 ? new Float32Array(textConfig.hiddenSize) : undefined,
-    );
-    const width = textConfig.numHiddenLayers *
-      textConfig.hiddenSizePerLayerInput;
-    const { hidden, hiddenStates } = this.#record(
-      step!,
-      ids,
-      soft,
-      new Float32Array(rows * width),
-      sequences.map(() => stores),
-      outputHiddenStates,
-    );
-    const kept = step!.keep.length;
-    return [
-      kept <= this.#logitsRows ? this.#logits(hidden!) : hidden!,
-      ...hiddenStates,
-    ];
+  hardEmbedding(id: number, signal?: AbortSignal): Promise<Float32Array> {
+    return this.#steps.hardEmbedding(id, signal);
   }
 
   #checkInput({ cache, ids }: DecoderInput): void {

@@ -236,7 +236,7 @@ async function visionTower(
     record: (device, weights, [rows, columns]) => {
       const data = new Float32Array(rows * columns * 3);
       const pixels = device.upload(data, [rows, columns, 3]);
-      imageFeatures(device.ops, weights, visionConfig, pixels);
+      return imageFeatures(device.ops, weights, visionConfig, pixels);
     },
   });
 }
@@ -260,7 +260,7 @@ async function audioTower(
       );
       const mask = new Uint8Array(frames).fill(1);
       const clip = uploadAudio(device, audioConfig, mel, mask);
-      audioFeatures(device.ops, weights, clip.mel, clip.ctx);
+      return audioFeatures(device.ops, weights, clip.mel, clip.ctx);
     },
   });
 }

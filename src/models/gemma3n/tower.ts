@@ -6,6 +6,7 @@ import {
   type LoadOptions,
 } from "../../ops/checkpoint_weights.ts";
 import type { Device } from "../../ops/device.ts";
+import type { Tensor } from "../../ops/ops.ts";
 
 /** Size of an input that decides the memory of a step: [rows, columns] of a picture, [frames, 1] of a clip. */
 export type TowerSize = readonly [number, number];
@@ -17,7 +18,7 @@ export interface TowerOptions<W> {
   /** Names the weights. */
   readonly declare: (load: CheckpointWeights) => W;
   /** Records a step of this size. */
-  readonly record: (device: Device, weights: W, size: TowerSize) => void;
+  readonly record: (device: Device, weights: W, size: TowerSize) => Tensor;
 }
 
 interface Resident<W> {
@@ -70,7 +71,7 @@ export class Tower<W> implements AsyncDisposable {
     ] as const;
     this.#planned = [0, 0];
     const { device, weights, loader } = this.#resident;
-    device.plan(() => this.#options.record(device, weights, largest));
+    device.plan(() => [this.#options.record(device, weights, largest)]);
     try {
       await device.allocate();
       await loader.load(load);

@@ -141,11 +141,11 @@ export class Recorder {
   }
 
   /** Records for memory needs alone and returns the most bytes alive at once. */
-  plan(record: () => readonly Tensor[] | void): number {
+  plan(record: () => readonly Tensor[]): number {
     this.requireRecording();
     this.mode = "plan";
     try {
-      for (const x of record() ?? []) this.own(x).storage.lastUse = Infinity;
+      for (const x of record()) this.own(x).storage.lastUse = Infinity;
       return this.peakBytes();
     } finally {
       this.endStep();

@@ -49,7 +49,7 @@ async function audioDevice(
   device.plan(() => {
     const features = silence(frames);
     const { mel, ctx } = uploadAudio(device, config, features, ones(frames));
-    audioFeatures(device.ops, tower, mel, ctx);
+    return [audioFeatures(device.ops, tower, mel, ctx)];
   });
   await device.allocate();
   await write();

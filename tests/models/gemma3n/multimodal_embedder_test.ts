@@ -48,7 +48,7 @@ for (const { name, create } of await devices()) {
       const scoped = loader.scope(prefix);
       const w = hardEmbedderWeights(scoped, config, width);
       const record = () => embedHardTokens(device.ops, w, Int32Array.from(ids));
-      device.plan(record);
+      device.plan(() => [record()]);
       await device.allocate();
       await write();
       const result = record();
@@ -83,7 +83,7 @@ for (const { name, create } of await devices()) {
     });
     const record = () =>
       embedSoftTokens(device.ops, w, device.upload(data, shape));
-    device.plan(record);
+    device.plan(() => [record()]);
     await device.allocate();
     await write();
     const [values] = await device.read([record()]);

@@ -43,7 +43,7 @@ for (const { name, create } of await devices()) {
         config,
         device.upload(pixels.data, pixels.shape),
       );
-    device.plan(record);
+    device.plan(() => [record()]);
     await device.allocate();
     await write();
     const [values] = await device.read([record()]);

@@ -63,7 +63,7 @@ async function visionDevice(
   const blank = new Float32Array(rows * columns * 3);
   device.plan(() => {
     const pixels = device.upload(blank, [rows, columns, 3]);
-    imageFeatures(device.ops, tower, visionConfig, pixels);
+    return [imageFeatures(device.ops, tower, visionConfig, pixels)];
   });
   await device.allocate();
   await write();
@@ -155,25 +155,14 @@ async function blockOutputs(
         outputs.set(`blocks.${stage}.${i}`, x);
       })
     );
-    // Laid end to end: a device plans no room to keep what only read() asks for.
-    const columns = [...outputs.values()].map((output) =>
-      device.ops.reshape(output, [numel(output.shape), 1])
-    );
-    const total = columns.reduce((sum, column) => sum + column.shape[0]!, 0);
-    const every = Int32Array.from({ length: total }, (_, i) => i);
-    return { outputs, all: device.ops.gatherRows(columns, every) };
+    return outputs;
   };
-  device.plan(record);
+  device.plan(() => [...record().values()]);
   await device.allocate();
   await write();
-  const { outputs, all } = record();
-  const [values] = await device.read([all]);
-  let end = 0;
-  return new Map([...outputs].map(([name, output]) => {
-    const first = end;
-    end += numel(output.shape);
-    return [name, values!.subarray(first, end)];
-  }));
+  const outputs = record();
+  const values = await device.read([...outputs.values()]);
+  return new Map([...outputs.keys()].map((name, i) => [name, values[i]!]));
 }
 
 const [oracle, ...others] = await devices();

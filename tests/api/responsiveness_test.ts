@@ -1,0 +1,105 @@
+// A long prefill leaves the event loop free and stops when it is told to.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { hostTensor } from "../../src/core/tensor.ts";
+import { loadTiny } from "../model.ts";
+
+const LARGEST_GAP_MS = 100;
+const ABORT_MS = 200;
+const PROMPT_TOKENS = 4000;
+
+function longPrompt() {
+  const ids = Int32Array.from(
+    { length: PROMPT_TOKENS },
+    (_, i) => 10 + i % 1900,
+  );
+  return { inputIds: hostTensor("int32", [1, PROMPT_TOKENS], ids) };
+}
+
+/** Largest time between ticks of a timer while `work` runs, and the whole time. */
+async function largestGap(
+  work: () => Promise<unknown>,
+): Promise<{ gap: number; total: number }> {
+  const start = performance.now();
+  let last = start;
+  let gap = 0;
+  const tick = () => {
+    const now = performance.now();
+    gap = Math.max(gap, now - last);
+    last = now;
+  };
+  const timer = setInterval(tick, 5);
+  try {
+    await work();
+  } finally {
+    clearInterval(timer);
+  }
+  tick();
+  return { gap, total: last - start };
+}
+
+test("a timer keeps firing during a long prefill", async () => {
+  await using model = await loadTiny("wasm", { contextLength: 4096 });
+  const inputs = longPrompt();
+  // Kernels are compiled by then.
+  await model.forward(inputs, { logitsToKeep: 1 });
+  const { gap, total } = await largestGap(() =>
+    model.forward(inputs, { logitsToKeep: 1 })
+  );
+  assert.ok(
+    total > 2 * LARGEST_GAP_MS,
+    `the prefill took only ${total} ms and shows nothing`,
+  );
+  assert.ok(gap < LARGEST_GAP_MS, `the largest gap was ${gap} ms of ${total}`);
+});
+
+for (const device of ["reference", "wasm"] as const) {
+  test(`an abort ends a long prefill soon on ${device}, and the model goes on`, async () => {
+    await using model = await loadTiny(device, { contextLength: 4096 });
+    const controller = new AbortController();
+    let aborted = 0;
+    setTimeout(() => {
+      aborted = performance.now();
+      controller.abort();
+    }, 50);
+    using cache = model.createCache();
+    await assert.rejects(
+      model.forward(longPrompt(), {
+        pastKeyValues: cache,
+        signal: controller.signal,
+      }),
+      { name: "AbortError" },
+    );
+    const taken = performance.now() - aborted;
+    assert.ok(taken < ABORT_MS, `it took ${taken} ms to stop`);
+
+    // The cache holds what whole steps have fed, and can start again.
+    cache.crop(0);
+    const inputs = {
+      inputIds: hostTensor("int32", [1, 3], Int32Array.of(2, 5, 9)),
+    };
+    const again = await model.forward(inputs, { pastKeyValues: cache });
+    const fresh = await model.forward(inputs);
+    assert.deepEqual(again.logits.data, fresh.logits.data);
+  });
+}
+
+test("generate() stops within a step, and other calls are not disturbed", async () => {
+  await using model = await loadTiny("wasm");
+  const { inputIds } = longPrompt();
+  const prompt = hostTensor("int32", [1, 20], inputIds.data.slice(0, 20));
+  const controller = new AbortController();
+  const endless = model.generate({
+    inputIds: prompt,
+    maxNewTokens: 900,
+    eosTokenId: [],
+    signal: controller.signal,
+  });
+  const other = model.generate({ inputIds: prompt, maxNewTokens: 8 });
+  setTimeout(() => controller.abort(), 30);
+  await assert.rejects(endless, { name: "AbortError" });
+  const { sequences } = await other;
+  const alone = await model.generate({ inputIds: prompt, maxNewTokens: 8 });
+  assert.deepEqual(sequences, alone.sequences);
+});
