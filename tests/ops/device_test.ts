@@ -76,7 +76,7 @@ function testStores(target: TestDevice): void {
     assert.equal(stores[0]!.headDim, SPEC.headDim);
     assert.throws(() => device.createKvStore(SPEC), DeviceError);
     device.freeKvStore(stores[1]!);
-    const other = { ...SPEC, capacity: 5 };
+    const other = { ...SPEC, capacity: 2 * 8 };
     assert.throws(() => device.createKvStore(other), DeviceError);
     device.createKvStore(SPEC);
     assert.throws(() => device.createKvStore(SPEC), DeviceError);

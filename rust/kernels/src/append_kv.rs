@@ -1,13 +1,34 @@
-//! Keys or values of a segment into the ring of its store.
+//! Keys and values of a segment into the rings of its store. A ring has room
+//! for a multiple of [`TILE`] positions; position p lives in row p % capacity,
+//! so positions 8i .. 8i + 8 always share a tile.
+
+/// Positions of a tile of keys.
+pub const TILE: usize = 8;
 
 /// Rows `[rows, heads, width]` of positions from `position` on into `ring`
-/// `[heads, capacity, width]`, where position p lives in row p % capacity.
-pub fn append_kv(rows: &[f32], heads: usize, width: usize, position: usize, ring: &mut [f32]) {
+/// `[heads, capacity, width]`.
+pub fn append_values(rows: &[f32], heads: usize, width: usize, position: usize, ring: &mut [f32]) {
     let capacity = ring.len() / (heads * width);
     for (row, position) in rows.chunks_exact(heads * width).zip(position..) {
         for (head, x) in row.chunks_exact(width).enumerate() {
             let place = head * capacity + position % capacity;
             ring[place * width..][..width].copy_from_slice(x);
+        }
+    }
+}
+
+/// As [`append_values`], into tiles `[heads, capacity / 8, width, 8]`: scores
+/// of eight keys come out side by side.
+pub fn append_keys(rows: &[f32], heads: usize, width: usize, position: usize, ring: &mut [f32]) {
+    let capacity = ring.len() / (heads * width);
+    for (row, position) in rows.chunks_exact(heads * width).zip(position..) {
+        let (tile, lane) = (position % capacity / TILE, position % TILE);
+        for (head, x) in row.chunks_exact(width).enumerate() {
+            let first = (head * capacity / TILE + tile) * TILE * width;
+            let tile = &mut ring[first..first + TILE * width];
+            for (place, value) in tile.as_chunks_mut::<TILE>().0.iter_mut().zip(x) {
+                place[lane] = *value;
+            }
         }
     }
 }
@@ -19,15 +40,19 @@ mod tests {
 
     #[test]
     fn positions_wrap_around() {
-        let (heads, width, capacity) = (2, 3, 4);
-        let rows = random(6 * heads * width, 1);
-        let mut ring = vec![0.0; heads * capacity * width];
-        append_kv(&rows, heads, width, 3, &mut ring);
-        for position in 5..9 {
-            for head in 0..heads {
-                let place = (head * capacity + position % capacity) * width;
-                let row = ((position - 3) * heads + head) * width;
-                assert_eq!(ring[place..place + width], rows[row..row + width]);
+        let (heads, width, capacity) = (2, 3, 16);
+        let rows = random(20 * heads * width, 1);
+        let mut values = vec![0.0; heads * capacity * width];
+        let mut keys = values.clone();
+        append_values(&rows, heads, width, 3, &mut values);
+        append_keys(&rows, heads, width, 3, &mut keys);
+        for position in 7..23 {
+            for (head, d) in (0..heads).flat_map(|head| (0..width).map(move |d| (head, d))) {
+                let wanted = rows[((position - 3) * heads + head) * width + d];
+                let row = position % capacity;
+                assert_eq!(values[(head * capacity + row) * width + d], wanted);
+                let tile = (head * capacity + row) / TILE;
+                assert_eq!(keys[(tile * width + d) * TILE + row % TILE], wanted);
             }
         }
     }

@@ -1,51 +1,65 @@
-//! Softmax attention over rows of keys and values, a block of positions at a
-//! time with a running maximum. Blocks start at multiples of [`BLOCK`], and
-//! heads that share keys are computed together but summed alone, so a row's
-//! result depends only on its position and on what it sees.
+//! Softmax attention over the rings of a store, a block of positions at a time
+//! with a running maximum. Blocks start at multiples of [`BLOCK`], and heads
+//! that share keys are computed together but summed alone, so a row's result
+//! depends only on its position and on what it sees.
 
+use crate::append_kv::TILE;
 use crate::math::{exp, exp_scalar};
 use crate::simd::{F32x4, LANES};
 use core::ops::Range;
 
-/// Positions whose scores are held at a time.
-const BLOCK: usize = 32;
+/// Positions whose scores are held at a time; a multiple of the tile.
+const BLOCK: usize = 4 * TILE;
+/// Columns of the values that are summed together.
+const COLUMNS: usize = 2 * LANES;
 /// Query heads that meet a key together.
-const GROUP: usize = 4;
+pub const GROUP: usize = 4;
+/// Elements of a head summed on their own.
+const SUM_BLOCK: usize = 16;
 
-/// Keys and values `[heads, capacity, width]`; position p in row p % capacity.
+/// Keys `[heads, capacity / 8, width, 8]` and values `[heads, capacity, width]`
+/// (of one head, as many rows as there are); position p in row p % capacity.
 #[derive(Clone, Copy)]
 pub struct Store<'a> {
     pub k: &'a [f32],
     pub v: &'a [f32],
     pub heads: usize,
+    pub capacity: usize,
     pub width: usize,
 }
 
 /// Attention of rows q `[T, heads, width]` over what `seen` says for each row.
+/// `room` has space for [`GROUP`] heads.
 pub fn attention(
     q: &[f32],
     heads: usize,
     store: Store,
     scale: f32,
     seen: impl Fn(usize) -> Range<usize>,
+    room: &mut [f32],
     out: &mut [f32],
 ) {
-    let width = store.width;
-    let head_size = store.k.len() / store.heads;
+    let Store { width, capacity, .. } = store;
     let sharing = heads / store.heads;
     for kv_head in 0..store.heads {
-        let part = kv_head * head_size..(kv_head + 1) * head_size;
-        let keys = Keys { k: &store.k[part.clone()], v: &store.v[part], width, scale };
+        let first = kv_head * capacity * width;
+        let keys = Keys {
+            k: &store.k[first..first + capacity * width],
+            v: &store.v[first..store.v.len().min(first + capacity * width)],
+            capacity,
+            width,
+            scale,
+        };
         for row in 0..q.len() / (heads * width) {
             let first = (row * heads + kv_head * sharing) * width;
             let part = first..first + sharing * width;
             let groups = q[part.clone()].chunks(GROUP * width);
             for (q, out) in groups.zip(out[part].chunks_mut(GROUP * width)) {
                 match q.len() / width {
-                    1 => keys.attend::<1>(q, seen(row), out),
-                    2 => keys.attend::<2>(q, seen(row), out),
-                    3 => keys.attend::<3>(q, seen(row), out),
-                    _ => keys.attend::<GROUP>(q, seen(row), out),
+                    1 => keys.attend::<1>(q, seen(row), room, out),
+                    2 => keys.attend::<2>(q, seen(row), room, out),
+                    3 => keys.attend::<3>(q, seen(row), room, out),
+                    _ => keys.attend::<GROUP>(q, seen(row), room, out),
                 }
             }
         }
@@ -56,29 +70,32 @@ pub fn attention(
 struct Keys<'a> {
     k: &'a [f32],
     v: &'a [f32],
+    capacity: usize,
     width: usize,
     scale: f32,
 }
 
 type Scores = [f32; BLOCK];
 
-impl Keys<'_> {
+impl<'a> Keys<'a> {
     /// R queries over the same positions.
     #[inline(never)]
-    fn attend<const R: usize>(&self, q: &[f32], seen: Range<usize>, out: &mut [f32]) {
-        let capacity = self.k.len() / self.width;
+    fn attend<const R: usize>(
+        &self,
+        q: &[f32],
+        seen: Range<usize>,
+        room: &mut [f32],
+        out: &mut [f32],
+    ) {
+        let queries = side_by_side::<R>(q, self.width, room);
         let mut largest = [f32::NEG_INFINITY; R];
         let mut sums = [0.0; R];
         out.fill(0.0);
         let mut start = seen.start;
         while start < seen.end {
-            let end = seen.end.min((start / BLOCK + 1) * BLOCK);
-            let mut offsets = [0; BLOCK];
-            for (offset, position) in offsets.iter_mut().zip(start..end) {
-                *offset = position % capacity * self.width;
-            }
-            let offsets = &offsets[..end - start];
-            let mut weights = self.scores::<R>(q, offsets);
+            let block = start / BLOCK * BLOCK;
+            let end = seen.end.min(block + BLOCK);
+            let mut weights = self.scores::<R>(queries, start..end);
             let mut kept = [0.0; R];
             for r in 0..R {
                 let maximum = weights[r].iter().fold(largest[r], |m, s| m.max(*s));
@@ -86,7 +103,7 @@ impl Keys<'_> {
                 largest[r] = maximum;
                 sums[r] = sums[r] * kept[r] + exponentials(&mut weights[r], maximum);
             }
-            self.add_values(&weights, offsets, kept, out);
+            self.add_values(&weights, start..end, kept, out);
             start = end;
         }
         for (row, sum) in out.chunks_exact_mut(self.width).zip(sums) {
@@ -96,25 +113,26 @@ impl Keys<'_> {
         }
     }
 
-    /// Scaled scores of R queries; minus infinity beyond the last position.
+    /// Scaled scores of R queries for the block that holds `seen`, minus
+    /// infinity where nothing is seen.
     #[inline(always)]
-    fn scores<const R: usize>(&self, q: &[f32], offsets: &[usize]) -> [Scores; R] {
+    fn scores<const R: usize>(&self, queries: &[[f32; R]], seen: Range<usize>) -> [Scores; R] {
         let mut scores = [[f32::NEG_INFINITY; BLOCK]; R];
-        let q: [&[f32]; R] = core::array::from_fn(|r| &q[r * self.width..][..self.width]);
-        let (pairs, last) = offsets.as_chunks::<2>();
-        for (i, pair) in pairs.iter().enumerate() {
-            let keys = pair.map(|offset| &self.k[offset..offset + self.width]);
-            let products = dots(q, keys);
+        let block = seen.start / BLOCK * BLOCK;
+        for first in (seen.start / TILE * TILE..seen.end).step_by(TILE) {
+            let place = first % self.capacity * self.width;
+            let tile = &self.k[place..place + TILE * self.width];
+            let sums = tile_scores(queries, tile);
             for r in 0..R {
-                scores[r][2 * i] = products[r][0] * self.scale;
-                scores[r][2 * i + 1] = products[r][1] * self.scale;
+                let scores = &mut scores[r][first - block..][..TILE];
+                let (lanes, _) = scores.as_chunks_mut::<LANES>();
+                (sums[r][0] * F32x4::splat(self.scale)).store(&mut lanes[0]);
+                (sums[r][1] * F32x4::splat(self.scale)).store(&mut lanes[1]);
             }
         }
-        if let [offset] = last {
-            let products = dots(q, [&self.k[*offset..offset + self.width]]);
-            for r in 0..R {
-                scores[r][offsets.len() - 1] = products[r][0] * self.scale;
-            }
+        for row in &mut scores {
+            row[..seen.start - block].fill(f32::NEG_INFINITY);
+            row[seen.end - block..].fill(f32::NEG_INFINITY);
         }
         scores
     }
@@ -124,67 +142,108 @@ impl Keys<'_> {
     fn add_values<const R: usize>(
         &self,
         weights: &[Scores; R],
-        offsets: &[usize],
+        seen: Range<usize>,
         kept: [f32; R],
         out: &mut [f32],
     ) {
-        const STEP: usize = 2 * LANES;
-        for first in (0..self.width).step_by(STEP) {
-            let n = STEP.min(self.width - first);
+        let block = seen.start / BLOCK * BLOCK;
+        let weights: [[f32; R]; BLOCK] =
+            core::array::from_fn(|s| core::array::from_fn(|r| weights[r][s]));
+        let weights = &weights[seen.start - block..seen.end - block];
+        // A block may lie around the end of the ring: at most two runs of rows.
+        let place = seen.start % self.capacity;
+        let before_end = seen.len().min(self.capacity - place);
+        let (early, late) = weights.split_at(before_end);
+        let (width, v) = (self.width, self.v);
+        let early_values = &v[place * width..(place + before_end) * width];
+        let late_values = &v[..(seen.len() - before_end) * width];
+        for first in (0..width).step_by(COLUMNS) {
             let mut sums = [[F32x4::zero(); 2]; R];
-            for (s, offset) in offsets.iter().enumerate() {
-                let [low, high] = load_two(&self.v[offset + first..][..n]);
-                for (sum, weights) in sums.iter_mut().zip(weights) {
-                    let weight = F32x4::splat(weights[s]);
-                    *sum = [sum[0] + weight * low, sum[1] + weight * high];
-                }
-            }
+            add_rows(&mut sums, early, early_values, width, first);
+            add_rows(&mut sums, late, late_values, width, first);
             for r in 0..R {
-                let to = &mut out[r * self.width + first..][..n];
-                let [low, high] = load_two(to);
-                let factor = F32x4::splat(kept[r]);
-                let (a, b) = to.split_at_mut(n.min(LANES));
-                (low * factor + sums[r][0]).store_partial(a);
-                (high * factor + sums[r][1]).store_partial(b);
+                let row = &mut out[r * width..(r + 1) * width];
+                add_to(&mut row[first..], F32x4::splat(kept[r]), sums[r]);
             }
         }
     }
 }
 
-/// Up to eight elements, zeros beyond.
+/// Adds `weights[s] * v[s]` for columns `first .. first + 8` of rows v.
 #[inline(always)]
-fn load_two(x: &[f32]) -> [F32x4; 2] {
-    let (low, high) = x.split_at(x.len().min(LANES));
-    [F32x4::load_partial(low), F32x4::load_partial(high)]
+fn add_rows<const R: usize>(
+    sums: &mut [[F32x4; 2]; R],
+    weights: &[[f32; R]],
+    v: &[f32],
+    width: usize,
+    first: usize,
+) {
+    if v.is_empty() {
+        return;
+    }
+    if width - first < COLUMNS {
+        for (v, weights) in v.chunks_exact(width).zip(weights) {
+            let (low, high) = v[first..].split_at((width - first).min(LANES));
+            let v = [F32x4::load_partial(low), F32x4::load_partial(high)];
+            multiply_add(sums, weights, v);
+        }
+        return;
+    }
+    for (v, weights) in v[first..].chunks(width).zip(weights) {
+        let (v, _) = v[..COLUMNS].as_chunks::<LANES>();
+        multiply_add(sums, weights, [F32x4::load(&v[0]), F32x4::load(&v[1])]);
+    }
 }
 
-/// Dot products of R rows with S rows, each summed in the same order.
 #[inline(always)]
-fn dots<const R: usize, const S: usize>(q: [&[f32]; R], k: [&[f32]; S]) -> [[f32; S]; R] {
-    let vectors = q[0].len() / LANES;
-    let q4: [&[[f32; LANES]]; R] = q.map(|row| &row.as_chunks().0[..vectors]);
-    let k4: [&[[f32; LANES]]; S] = k.map(|row| &row.as_chunks().0[..vectors]);
-    let mut sums = [[F32x4::zero(); S]; R];
-    for i in 0..vectors {
-        let keys: [F32x4; S] = core::array::from_fn(|s| F32x4::load(&k4[s][i]));
-        for r in 0..R {
-            let query = F32x4::load(&q4[r][i]);
-            for s in 0..S {
-                sums[r][s] = sums[r][s] + query * keys[s];
-            }
+fn multiply_add<const R: usize>(sums: &mut [[F32x4; 2]; R], x: &[f32; R], v: [F32x4; 2]) {
+    for (sum, x) in sums.iter_mut().zip(x) {
+        let x = F32x4::splat(*x);
+        *sum = [sum[0] + x * v[0], sum[1] + x * v[1]];
+    }
+}
+
+/// `row[..8] = row[..8] * factor + sum`, or as far as the row goes.
+#[inline(always)]
+fn add_to(row: &mut [f32], factor: F32x4, sum: [F32x4; 2]) {
+    let n = row.len().min(COLUMNS);
+    let (low, high) = row[..n].split_at_mut(n.min(LANES));
+    (F32x4::load_partial(low) * factor + sum[0]).store_partial(low);
+    (F32x4::load_partial(high) * factor + sum[1]).store_partial(high);
+}
+
+/// R queries `[R, width]` as `[width, R]` in `room`.
+fn side_by_side<'a, const R: usize>(
+    q: &[f32],
+    width: usize,
+    room: &'a mut [f32],
+) -> &'a [[f32; R]] {
+    let (queries, _) = room[..R * width].as_chunks_mut::<R>();
+    for (r, row) in q.chunks_exact(width).enumerate() {
+        for (query, x) in queries.iter_mut().zip(row) {
+            query[r] = *x;
         }
     }
-    let tail = vectors * LANES;
-    if tail < q[0].len() {
-        for r in 0..R {
-            for s in 0..S {
-                let (a, b) =
-                    (F32x4::load_partial(&q[r][tail..]), F32x4::load_partial(&k[s][tail..]));
-                sums[r][s] = sums[r][s] + a * b;
-            }
+    queries
+}
+
+/// Products of R queries with the eight keys of a tile `[width, 8]`, summed in
+/// blocks of [`SUM_BLOCK`].
+#[inline(always)]
+fn tile_scores<const R: usize>(queries: &[[f32; R]], tile: &[f32]) -> [[F32x4; 2]; R] {
+    let mut totals = [[F32x4::zero(); 2]; R];
+    for (queries, tile) in queries.chunks(SUM_BLOCK).zip(tile.chunks(SUM_BLOCK * TILE)) {
+        let mut sums = [[F32x4::zero(); 2]; R];
+        for (query, keys) in queries.iter().zip(tile.as_chunks::<TILE>().0) {
+            let (keys, _) = keys.as_chunks::<LANES>();
+            let (low, high) = (F32x4::load(&keys[0]), F32x4::load(&keys[1]));
+            multiply_add(&mut sums, query, [low, high]);
+        }
+        for (total, sum) in totals.iter_mut().zip(sums) {
+            *total = [total[0] + sum[0], total[1] + sum[1]];
         }
     }
-    sums.map(|row| row.map(F32x4::horizontal_sum))
+    totals
 }
 
 /// Turns scores into exp(score - maximum), and returns their sum.
@@ -203,7 +262,7 @@ fn exponentials(scores: &mut Scores, maximum: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::append_kv::append_kv;
+    use crate::append_kv::{append_keys, append_values};
     use crate::testing::{assert_close, random};
 
     fn wanted(q: &[f32], k: &[f32], v: &[f32], scale: f32, out: &mut [f32]) {
@@ -226,19 +285,19 @@ mod tests {
     #[test]
     fn matches_f64_over_a_ring() {
         for (heads, kv_heads, width) in [(4, 2, 16), (5, 1, 7), (3, 3, 8), (8, 2, 12)] {
-            let (positions, window, capacity) = (75, 40, 43);
+            let (positions, window, capacity) = (75, 40, 48);
             let row = kv_heads * width;
             let (k, v) = (random(positions * row, 1), random(positions * row, 2));
             let mut ring_k = vec![0.0; capacity * row];
             let mut ring_v = vec![0.0; capacity * row];
-            append_kv(&k, kv_heads, width, 0, &mut ring_k);
-            append_kv(&v, kv_heads, width, 0, &mut ring_v);
+            append_keys(&k, kv_heads, width, 0, &mut ring_k);
+            append_values(&v, kv_heads, width, 0, &mut ring_v);
             let (first, rows) = (72, 3);
             let q = random(rows * heads * width, 3);
-            let store = Store { k: &ring_k, v: &ring_v, heads: kv_heads, width };
+            let store = Store { k: &ring_k, v: &ring_v, heads: kv_heads, capacity, width };
             let seen = |row: usize| first + row + 1 - window..first + row + 1;
             let mut out = vec![0.0; q.len()];
-            attention(&q, heads, store, 0.7, seen, &mut out);
+            attention(&q, heads, store, 0.7, seen, &mut vec![0.0; GROUP * width], &mut out);
             for (i, found) in out.chunks(width).enumerate() {
                 let kv_head = i % heads * kv_heads / heads;
                 let pick = |x: &[f32]| -> Vec<f32> {
@@ -257,12 +316,16 @@ mod tests {
         let (heads, width, keys) = (4, 10, 70);
         let (q, k, v) =
             (random(heads * width, 1), random(keys * width, 2), random(keys * width, 3));
-        let store = Store { k: &k, v: &v, heads: 1, width };
+        let capacity = 72;
+        let mut tiles = vec![f32::NAN; capacity * width];
+        append_keys(&k, 1, width, 0, &mut tiles);
+        let store = Store { k: &tiles, v: &v, heads: 1, capacity, width };
+        let mut room = [0.0; GROUP * 10];
         let mut all = vec![0.0; q.len()];
-        attention(&q, heads, store, 1.0, |_| 0..keys, &mut all);
+        attention(&q, heads, store, 1.0, |_| 0..keys, &mut room, &mut all);
         for (q, wanted) in q.chunks(width).zip(all.chunks(width)) {
             let mut alone = vec![0.0; width];
-            attention(q, 1, store, 1.0, |_| 0..keys, &mut alone);
+            attention(q, 1, store, 1.0, |_| 0..keys, &mut room, &mut alone);
             assert_eq!(alone, wanted);
         }
     }

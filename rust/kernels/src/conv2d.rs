@@ -23,16 +23,18 @@ pub fn conv2d(
 }
 
 fn copy_window(windows: &Windows, index: usize, row: &mut [f32]) {
-    let [ys, xs] = windows.inside(index);
+    let inside = windows.inside(index);
+    let mut from = windows.corner(index, &inside);
+    let [ys, xs] = inside;
     let whole = ys.len() == windows.kernel[0] && xs.len() == windows.kernel[1];
     if !whole {
         row.fill(0.0);
     }
+    let n = xs.len() * windows.channels;
     for ky in ys {
-        for kx in xs.clone() {
-            let at = (ky * windows.kernel[1] + kx) * windows.channels;
-            row[at..at + windows.channels].copy_from_slice(windows.under(index, ky, kx));
-        }
+        let to = (ky * windows.kernel[1] + xs.start) * windows.channels;
+        row[to..to + n].copy_from_slice(&windows.x[from..from + n]);
+        from += windows.size[1] * windows.channels;
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::picture::Windows;
 use crate::simd::{F32x4, LANES};
+use core::ops::Range;
 
 /// Vectors of channels summed at a time.
 const VECTORS: usize = 4;
@@ -10,13 +11,15 @@ const VECTORS: usize = 4;
 pub fn depthwise_conv2d(windows: &Windows, w: &[f32], first: usize, out: &mut [f32]) {
     let channels = windows.channels;
     for (row, index) in out.chunks_exact_mut(channels).zip(first..) {
+        let inside = windows.inside(index);
+        let corner = windows.corner(index, &inside);
         let mut start = 0;
         for block in row.chunks_mut(VECTORS * LANES) {
             if block.len() == VECTORS * LANES {
-                sum_channels::<VECTORS>(windows, w, index, start, block);
+                sum_channels::<VECTORS>(windows, w, &inside, corner, start, block);
             } else {
                 for (i, part) in block.chunks_mut(LANES).enumerate() {
-                    sum_channels::<1>(windows, w, index, start + i * LANES, part);
+                    sum_channels::<1>(windows, w, &inside, corner, start + i * LANES, part);
                 }
             }
             start += block.len();
@@ -28,20 +31,24 @@ pub fn depthwise_conv2d(windows: &Windows, w: &[f32], first: usize, out: &mut [f
 fn sum_channels<const N: usize>(
     windows: &Windows,
     w: &[f32],
-    index: usize,
+    [ys, xs]: &[Range<usize>; 2],
+    corner: usize,
     start: usize,
     out: &mut [f32],
 ) {
-    let [ys, xs] = windows.inside(index);
+    let channels = windows.channels;
     let mut sums = [F32x4::zero(); N];
-    for ky in ys {
-        for kx in xs.clone() {
-            let x = &windows.under(index, ky, kx)[start..][..out.len()];
-            let tap = ky * windows.kernel[1] + kx;
-            let w = &w[tap * windows.channels + start..][..out.len()];
-            for ((sum, x), w) in sums.iter_mut().zip(x.chunks(LANES)).zip(w.chunks(LANES)) {
+    for (y, ky) in ys.clone().enumerate() {
+        let mut x_at = corner + y * windows.size[1] * channels + start;
+        let mut w_at = (ky * windows.kernel[1] + xs.start) * channels + start;
+        for _ in xs.clone() {
+            let x = windows.x[x_at..x_at + out.len()].chunks(LANES);
+            let w = w[w_at..w_at + out.len()].chunks(LANES);
+            for ((sum, x), w) in sums.iter_mut().zip(x).zip(w) {
                 *sum = *sum + F32x4::load_partial(x) * F32x4::load_partial(w);
             }
+            x_at += channels;
+            w_at += channels;
         }
     }
     for (sum, part) in sums.iter().zip(out.chunks_mut(LANES)) {

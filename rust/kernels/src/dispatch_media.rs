@@ -1,7 +1,8 @@
 //! Runs chunks of the operations over pictures and sound: arguments to slices
 //! to kernels.
 
-use crate::attention::{Store, attention};
+use crate::append_kv;
+use crate::attention::{GROUP, Store, attention};
 use crate::avg_pool2d::avg_pool2d;
 use crate::command::Command;
 use crate::conv2d::conv2d;
@@ -106,18 +107,20 @@ unsafe fn run_resize(c: &Command, chunk: u32, resize: fn(&Resize, usize, &mut [f
     }
 }
 
-/// Arguments: q, k, v, out, heads, width, keys, scale. Units: rows.
+/// Arguments: q, k in tiles, v, out, room for a group of heads, heads, width,
+/// keys, scale. Units: rows.
 #[inline(never)]
 unsafe fn run_multi_query_attention(c: &Command, chunk: u32) {
-    let (units, [heads, width], keys) = (c.units(chunk), c.sizes(4), c.size(6));
-    let row = heads * width;
+    let (units, [heads, width], keys) = (c.units(chunk), c.sizes(5), c.size(7));
+    let (row, capacity) = (heads * width, keys.next_multiple_of(append_kv::TILE));
     // SAFETY: the caller's promise.
     unsafe {
-        let (k, v) = (c.slice(1, 0, keys * width), c.slice(2, 0, keys * width));
-        let store = Store { k, v, heads: 1, width };
+        let (k, v) = (c.slice(1, 0, capacity * width), c.slice(2, 0, keys * width));
+        let store = Store { k, v, heads: 1, capacity, width };
         let q = c.slice(0, units.start * row, units.len() * row);
         let out = c.slice_mut(3, units.start * row, units.len() * row);
-        attention(q, heads, store, c.number(7), |_| 0..keys, out);
+        let room = c.slice_mut(4, 0, GROUP * width);
+        attention(q, heads, store, c.number(8), |_| 0..keys, room, out);
     }
 }
 
@@ -154,8 +157,7 @@ unsafe fn run_cumulative_group_norm(c: &Command, chunk: u32) {
     }
 }
 
-/// Arguments: q, k, v, positions, valid, out, room for scores (for each
-/// chunk), rows, heads, width, past, future, softcap. Units: rows.
+/// Arguments: q, k, v, positions, valid, out, room for scores, rows, heads, width, past, future, softcap. Units: rows.
 #[inline(never)]
 unsafe fn run_relative_attention(c: &Command, chunk: u32) {
     let (units, rows, [heads, width], [past, future]) =
@@ -175,7 +177,7 @@ unsafe fn run_relative_attention(c: &Command, chunk: u32) {
             future,
             softcap: c.number(12),
         };
-        let scores = c.slice_mut(6, chunk as usize * span, span);
+        let scores = c.slice_mut(6, 0, span);
         let out = c.slice_mut(5, units.start * row, units.len() * row);
         relative_attention(&clip, units.start, scores, out);
     }

@@ -2,8 +2,8 @@
 //! decoder: arguments to slices to kernels.
 
 use crate::altup::{Streams, add_to_streams, altup_correct, altup_predict, mean_streams};
-use crate::append_kv::append_kv;
-use crate::attention::{Store, attention};
+use crate::append_kv::{append_keys, append_values};
+use crate::attention::{GROUP, Store, attention};
 use crate::command::Command;
 use crate::copy_columns::copy_columns;
 use crate::embedding::embedding;
@@ -158,24 +158,26 @@ unsafe fn run_rope(c: &Command, chunk: u32) {
     }
 }
 
-/// Arguments: rows, ring, number of rows, heads, width, position, capacity. One unit.
+/// Arguments: rows, ring, number of rows, heads, width, position, capacity,
+/// whether they are keys. One unit.
 #[inline(never)]
 unsafe fn run_append_kv(c: &Command) {
     let [heads, width] = c.sizes(3);
     let row = heads * width;
+    let append = if c.size(7) == 1 { append_keys } else { append_values };
     // SAFETY: the caller's promise.
     unsafe {
         let ring = c.slice_mut(1, 0, c.size(6) * row);
-        append_kv(c.slice(0, 0, c.size(2) * row), heads, width, c.size(5), ring);
+        append(c.slice(0, 0, c.size(2) * row), heads, width, c.size(5), ring);
     }
 }
 
-/// Arguments: q, k, v, out, heads, width, KV heads, capacity, position of row
-/// 0, window or 0, scale. Units: rows.
+/// Arguments: q, k, v, out, room for a group of heads, heads, width, KV heads,
+/// capacity, position of row 0, window or 0, scale. Units: rows.
 #[inline(never)]
 unsafe fn run_attention(c: &Command, chunk: u32) {
-    let (units, [heads, width], [kv_heads, capacity]) = (c.units(chunk), c.sizes(4), c.sizes(6));
-    let (position, window) = (c.size(8) + units.start, c.size(9));
+    let (units, [heads, width], [kv_heads, capacity]) = (c.units(chunk), c.sizes(5), c.sizes(7));
+    let (position, window) = (c.size(9) + units.start, c.size(10));
     let row = heads * width;
     let seen = |row: usize| {
         let end = position + row + 1;
@@ -186,10 +188,11 @@ unsafe fn run_attention(c: &Command, chunk: u32) {
     unsafe {
         let k = c.slice(1, 0, kv_heads * capacity * width);
         let v = c.slice(2, 0, kv_heads * capacity * width);
-        let store = Store { k, v, heads: kv_heads, width };
+        let store = Store { k, v, heads: kv_heads, capacity, width };
         let q = c.slice(0, units.start * row, units.len() * row);
         let out = c.slice_mut(3, units.start * row, units.len() * row);
-        attention(q, heads, store, c.number(10), seen, out);
+        let room = c.slice_mut(4, 0, GROUP * width);
+        attention(q, heads, store, c.number(11), seen, room, out);
     }
 }
 

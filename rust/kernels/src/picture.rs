@@ -17,7 +17,7 @@ pub struct Windows<'a> {
     pub columns: usize,
 }
 
-impl<'a> Windows<'a> {
+impl Windows<'_> {
     /// Rows and columns of the kernel that lie inside the picture for place
     /// `index` of the result; the rest meets zeros.
     pub fn inside(&self, index: usize) -> [Range<usize>; 2] {
@@ -30,11 +30,10 @@ impl<'a> Windows<'a> {
         })
     }
 
-    /// Channels of the picture under kernel place `[ky, kx]`, which must be inside.
-    #[inline(always)]
-    pub fn under(&self, index: usize, ky: usize, kx: usize) -> &'a [f32] {
-        let y = index / self.columns * self.stride[0] + ky - self.padding[0];
-        let x = index % self.columns * self.stride[1] + kx - self.padding[1];
-        &self.x[(y * self.size[1] + x) * self.channels..][..self.channels]
+    /// Index in the picture of the first element inside.
+    pub fn corner(&self, index: usize, [ys, xs]: &[Range<usize>; 2]) -> usize {
+        let y = (index / self.columns * self.stride[0] + ys.start).saturating_sub(self.padding[0]);
+        let x = (index % self.columns * self.stride[1] + xs.start).saturating_sub(self.padding[1]);
+        (y * self.size[1] + x) * self.channels
     }
 }

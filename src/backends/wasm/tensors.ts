@@ -49,7 +49,7 @@ export class WasmTensor implements Tensor {
   }
 }
 
-/** Outputs of a tile of a packed matrix. */
+/** Outputs of a tile of a packed matrix; keys of a tile of a store. */
 export const TILE = 8;
 
 /** A weight: f32, packed as its kind wants. */
@@ -105,7 +105,7 @@ export class WasmWeight implements Weight {
   }
 }
 
-/** A ring of keys and one of values, `[K, capacity, H]` each. */
+/** A ring of keys and one of values, `[K, rows, H]` each; keys in tiles of eight rows. */
 export class WasmKvStore implements KvStore {
   readonly kvStore = true;
   readonly capacity: number;
@@ -127,9 +127,14 @@ export class WasmKvStore implements KvStore {
   }
 }
 
+/** Rows of a store's rings: its capacity in whole tiles. */
+export function ringRows({ capacity }: KvSpec): number {
+  return Math.ceil(capacity / TILE) * TILE;
+}
+
 /** Bytes of the keys of a store, and of its values. */
-export function ringBytes({ capacity, kvHeads, headDim }: KvSpec): number {
-  return F32_BYTES * capacity * kvHeads * headDim;
+export function ringBytes(spec: KvSpec): number {
+  return F32_BYTES * ringRows(spec) * spec.kvHeads * spec.headDim;
 }
 
 /**

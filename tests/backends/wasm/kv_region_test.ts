@@ -4,13 +4,13 @@ import { KvRegion } from "../../../src/backends/wasm/kv_region.ts";
 import { DeviceError } from "../../../src/core/errors.ts";
 
 const DEVICE = Symbol("device");
-const SMALL = { capacity: 4, kvHeads: 1, headDim: 8 };
-const LARGE = { ...SMALL, capacity: 12 };
+const SMALL = { capacity: 8, kvHeads: 1, headDim: 8 };
+const LARGE = { ...SMALL, capacity: 24 };
 
 test("a region gives out places that do not overlap", () => {
   const region = new KvRegion();
   region.reserve([SMALL, LARGE, SMALL]);
-  assert.equal(region.bytes, (4 + 12 + 4) * 8 * 4 * 2);
+  assert.equal(region.bytes, (8 + 24 + 8) * 8 * 4 * 2);
   const stores = [LARGE, SMALL, SMALL].map((s) => region.create(s, DEVICE));
   const ends = stores.map((s) => s.offset + s.capacity * 8 * 4 * 2);
   const order = stores.map((s, i) => [s.offset, ends[i]!] as const)
@@ -38,8 +38,8 @@ test("a region says what is there when there is no room", () => {
   region.reserve([SMALL]);
   assert.throws(() => region.create(LARGE, DEVICE), (error) => {
     assert.ok(error instanceof DeviceError);
-    assert.match(error.message, /768 bytes/);
-    assert.match(error.message, /256 bytes/);
+    assert.match(error.message, /1536 bytes/);
+    assert.match(error.message, /512 bytes/);
     return true;
   });
 });

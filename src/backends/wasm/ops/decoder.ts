@@ -4,7 +4,13 @@ import type { AttentionOptions, Ops, Segment } from "../../../ops/ops.ts";
 import { shapes } from "../../../ops/shapes.ts";
 import { OP } from "../op_codes.ts";
 import type { Recorder } from "../recorder.ts";
-import { ringBytes, type WasmKvStore, type WasmTensor } from "../tensors.ts";
+import {
+  F32_BYTES,
+  ringBytes,
+  ringRows,
+  type WasmKvStore,
+  type WasmTensor,
+} from "../tensors.ts";
 import { COPY_COST, elementWork, rowWork, workOf } from "./rows.ts";
 
 /** Operations of this group. */
@@ -20,7 +26,12 @@ type DecoderOps = Pick<
 >;
 
 /** Time of a query-key pair for each element of a head, both products. */
-const ATTENTION_COST = 0.3;
+export const ATTENTION_COST = 0.2;
+/** Heads that meet a key together. */
+export const HEAD_GROUP = 4;
+/** What `appendKv` is given. */
+export const KEYS = 1;
+const VALUES = 0;
 
 /** The text decoder's operations. */
 export function decoderOps(r: Recorder): DecoderOps {
@@ -66,7 +77,7 @@ function appendRing(
   { firstRow, rows, firstPosition }: Segment,
   x: WasmTensor,
 ): void {
-  const { kvHeads, headDim, capacity } = store;
+  const { kvHeads, headDim } = store;
   const size = kvHeads * headDim;
   const part = r.view(x, [rows, kvHeads, headDim], firstRow * size);
   r.begin(OP.appendKv, {
@@ -78,7 +89,8 @@ function appendRing(
     kvHeads,
     headDim,
     firstPosition,
-    capacity,
+    ringRows(store),
+    ring === 0 ? KEYS : VALUES,
   );
 }
 
@@ -90,19 +102,20 @@ function attend(
   out: WasmTensor,
   { heads, window, scale }: AttentionOptions,
 ): void {
-  const { kvHeads, headDim, capacity } = store;
+  const { kvHeads, headDim } = store;
   const size = heads * headDim;
   const seen = Math.min(firstPosition + rows, window ?? Infinity);
   const keys = r.bases.kv + store.offset;
   const shape = [rows, heads, headDim];
+  const room = r.room(HEAD_GROUP * headDim * F32_BYTES);
   r.begin(
     OP.attention,
     workOf(size === 0 ? 0 : rows, size * seen * ATTENTION_COST),
   )
     .tensor(r.view(q, shape, firstRow * size))
     .sizes(keys, keys + ringBytes(store))
-    .tensor(r.view(out, shape, firstRow * size))
-    .sizes(heads, headDim, kvHeads, capacity, firstPosition, window ?? 0)
+    .tensor(r.view(out, shape, firstRow * size)).buffer(room)
+    .sizes(heads, headDim, kvHeads, ringRows(store), firstPosition, window ?? 0)
     .number(scale);
 }
 

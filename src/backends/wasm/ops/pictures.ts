@@ -7,10 +7,12 @@ import { CHUNK_COST, type Recorder } from "../recorder.ts";
 import {
   F32_BYTES,
   type StepBuffer,
+  TILE,
   type WasmTensor,
   type WasmWeight,
 } from "../tensors.ts";
 import { multiply } from "./data.ts";
+import { ATTENTION_COST, HEAD_GROUP, KEYS } from "./decoder.ts";
 import { COPY_COST, MULTIPLY_ADD_COST, rowWork, workOf } from "./rows.ts";
 
 /** Operations of this group. */
@@ -26,8 +28,6 @@ type PictureOps = Pick<
 
 /** Most places of the result whose windows are laid out at a time. */
 const WINDOW_BLOCK = 32;
-/** Time of a query-key pair for each element of a head, both products. */
-const ATTENTION_COST = 0.3;
 
 /** Operations over pictures. */
 export function pictureOps(r: Recorder): PictureOps {
@@ -60,16 +60,23 @@ export function pictureOps(r: Recorder): PictureOps {
       return resize(r, OP.resizeBilinear, r.own(x), out);
     },
     multiQueryAttention(q, k, v, options) {
-      const out = r.output(shapes.multiQueryAttention(q, k, v, options));
-      const [rows, heads, width] = out.shape as readonly [
-        number,
-        number,
-        number,
-      ];
+      const shape = shapes.multiQueryAttention(q, k, v, options);
+      const [rows, heads, width] = shape as readonly [number, number, number];
       const keys = k.shape[0]!;
+      const places = Math.ceil(keys / TILE) * TILE;
+      const tiles = r.room(places * width * F32_BYTES);
+      r.begin(OP.appendKv, {
+        units: width === 0 ? 0 : 1,
+        unitCost: keys * width,
+      })
+        .tensor(r.own(k)).buffer(tiles).sizes(keys, 1, width, 0, places, KEYS);
+      const room = r.room(HEAD_GROUP * width * F32_BYTES);
+      const out = r.output(shape);
       const cost = heads * width * keys * ATTENTION_COST;
       r.begin(OP.multiQueryAttention, workOf(cost === 0 ? 0 : rows, cost))
-        .tensor(r.own(q)).tensor(r.own(k)).tensor(r.own(v)).tensor(out)
+        .tensor(r.own(q)).buffer(tiles).tensor(r.own(v)).tensor(out).buffer(
+          room,
+        )
         .sizes(heads, width, keys).number(options.scale);
       return out;
     },

@@ -16,8 +16,6 @@ type SoundOps = Pick<
 
 /** Mean and variance of a row, as f64. */
 const STATISTICS_BYTES = 16;
-/** Rows of a chunk of `relativeAttention`; each chunk has room for scores. */
-const ATTENTION_ROWS = 8;
 
 /** Operations over sound. */
 export function soundOps(r: Recorder): SoundOps {
@@ -65,13 +63,11 @@ export function soundOps(r: Recorder): SoundOps {
       const [rows, heads, width] = shape as readonly [number, number, number];
       const { past, future, softcap } = options;
       const span = past + future + 1;
-      const chunks = Math.ceil(rows / ATTENTION_ROWS);
-      const scores = r.room(chunks * span * F32_BYTES);
+      const scores = r.room(span * F32_BYTES);
       const out = r.output(shape);
       r.begin(OP.relativeAttention, {
         units: heads * width === 0 ? 0 : rows,
         unitCost: heads * span * (width + 2 * EXP_COST),
-        unitsPerChunk: ATTENTION_ROWS,
       });
       for (const x of [q, k, v, positions, valid]) r.tensor(r.own(x));
       r.tensor(out).buffer(scores)
