@@ -4,6 +4,7 @@
 // Every operation is compared with the reference before it is timed.
 import { devices } from "../tests/testing.ts";
 import { measureBounds, reportBounds } from "./harness.ts";
+import { benchDecoder } from "./models/decoder_bench.ts";
 import { benchOp } from "./op_case.ts";
 import { dataCases } from "./ops/data_bench.ts";
 import { decoderCases } from "./ops/decoder_bench.ts";
@@ -32,3 +33,4 @@ for (const target of targets) {
     await benchOp(opCase, target, reference!, bounds);
   }
 }
+if ("decoder".includes(wanted)) await benchDecoder(bounds);
