@@ -11,6 +11,12 @@ const DENO = Deno.execPath();
  */
 const DENO_ONLY = /^tests\/(tools|packaging)\//;
 
+/**
+ * rustup's cargo where there is one: npx puts the system's folder first, and
+ * clippy cannot use what another compiler built.
+ */
+const CARGO = await rustupCargo() ?? "cargo";
+
 /** Everything but the tests; none of it may be missing. */
 export function checkSteps(): Step[] {
   const check = (name: string, ...command: string[]): Step => ({
@@ -19,7 +25,7 @@ export function checkSteps(): Step[] {
     command,
   });
   const cargo = (name: string, ...args: string[]): Step => ({
-    ...check(name, "cargo", ...args),
+    ...check(name, CARGO, ...args),
     folder: "rust/",
     resource: "cargo",
   });
@@ -108,11 +114,11 @@ export async function testSteps(): Promise<Step[]> {
       ],
     },
   ];
-  if (await isInstalled("cargo")) {
+  if (await isInstalled(CARGO)) {
     steps.push({
       name: "tests of the kernels",
       runner: "cargo",
-      command: ["cargo", "test", "--locked", "--quiet"],
+      command: [CARGO, "test", "--locked", "--quiet"],
       folder: "rust/",
       resource: "cargo",
     });
@@ -134,6 +140,12 @@ export async function testFiles(folder = "tests/"): Promise<string[]> {
     else if (name.endsWith("_test.ts")) paths.push(folder + name);
   }
   return paths.sort();
+}
+
+async function rustupCargo(): Promise<string | undefined> {
+  const home = Deno.env.get("CARGO_HOME") ?? `${Deno.env.get("HOME")}/.cargo`;
+  const cargo = `${home}/bin/cargo`;
+  return await isInstalled(cargo) ? cargo : undefined;
 }
 
 async function bun(): Promise<string[]> {
