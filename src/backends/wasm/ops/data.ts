@@ -134,32 +134,38 @@ function gatherRows(
   shape: readonly number[],
 ): WasmTensor {
   const size = numel(shape.slice(1));
-  const picks = sources.map((source) => {
-    const rows = source.shape[0]!;
-    return { source, rows, pairs: [] as number[] };
-  });
-  for (const [target, i] of index.entries()) {
-    let row = i;
-    for (const { rows, pairs } of picks) {
-      if (row < rows) {
-        pairs.push(target, row);
-        break;
-      }
-      row -= rows;
-    }
-  }
-  const used = picks
+  const used = pairsBySource(sources, index)
+    .map((pairs, i) => ({ source: sources[i]!, pairs }))
     .filter(({ pairs }) => size > 0 && pairs.length > 0)
-    .map((pick) => ({
-      ...pick,
-      values: r.values(Int32Array.from(pick.pairs)),
-    }));
+    .map((pick) => ({ ...pick, values: r.values(pick.pairs) }));
   const out = r.output(shape);
-  for (const { source, rows, pairs, values } of used) {
+  for (const { source, pairs, values } of used) {
     r.begin(OP.gatherRows, workOf(pairs.length / 2, size * COPY_COST))
-      .tensor(source).sizes(rows).buffer(values).tensor(out).sizes(size);
+      .tensor(source).sizes(source.shape[0]!).buffer(values).tensor(out)
+      .sizes(size);
   }
   return out;
+}
+
+/** For each source, target row and own row of what is picked from it, in turn. */
+function pairsBySource(
+  sources: readonly WasmTensor[],
+  index: Int32Array,
+): Int32Array[] {
+  let start = 0;
+  return sources.map((source) => {
+    const end = start + source.shape[0]!;
+    const pairs = new Int32Array(2 * index.length);
+    let filled = 0;
+    for (let target = 0; target < index.length; target++) {
+      const row = index[target]!;
+      if (row < start || row >= end) continue;
+      pairs[filled++] = target;
+      pairs[filled++] = row - start;
+    }
+    start = end;
+    return pairs.subarray(0, filled);
+  });
 }
 
 /** Copies `rows` rows of `count` elements; `first` elements of `out` come before. */
