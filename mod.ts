@@ -66,6 +66,12 @@ export type {
   GenerationConfig,
   WarningSink,
 } from "./src/generation/generation_config.ts";
+export type {
+  LogitsContext,
+  LogitsProcessor,
+} from "./src/generation/logits_processor.ts";
+export type { StepLogprobs, TokenLogprob } from "./src/generation/logprobs.ts";
+export type { SequenceBias } from "./src/generation/penalties.ts";
 export {
   type Streamer,
   type StreamStart,
@@ -76,6 +82,7 @@ export {
   TextIteratorStreamer,
   type TextIteratorStreamerOptions,
 } from "./src/generation/text_iterator_streamer.ts";
+export type { IdDecoder } from "./src/generation/text_decoder.ts";
 export type { FileOpener, OpenedFile } from "./src/hub/opened_files.ts";
 export type { ModelSource } from "./src/hub/source.ts";
 export type { ByteSource } from "./src/io/byte_source.ts";
@@ -91,13 +98,21 @@ export type { AudioFeaturesOutput } from "./src/models/gemma3n/model.ts";
 export type { StorageDtype } from "./src/core/dtype.ts";
 export { SequenceCache } from "./src/models/gemma3n/sequence_cache.ts";
 export type { LoadProgress } from "./src/ops/checkpoint_weights.ts";
+export {
+  ChatTemplate,
+  type RenderOptions,
+} from "./src/processing/chat_template.ts";
 export type {
+  AudioFeatureExtractor,
+  AudioFeatures,
   AudioInput,
   AudioSource,
   DecodedAudio,
   DecodedImage,
   ImageInput,
+  ImageProcessor,
   ImageSource,
+  LoadMedia,
   MediaBatch,
 } from "./src/processing/media.ts";
 export type {
@@ -106,8 +121,16 @@ export type {
   ImagePart,
   Message,
   Role,
+  TemplateMessage,
   TextPart,
 } from "./src/processing/messages.ts";
+export type { PaddingOptions } from "./src/processing/padding.ts";
+export {
+  type DecodeOptions,
+  type EncodeOptions,
+  GemmaTokenizer,
+} from "./src/processing/tokenizer.ts";
+export type { SpecialTokens } from "./src/processing/tokenizer_config.ts";
 export type { BatchFeature } from "./src/processing/batch_feature.ts";
 export {
   type ApplyChatTemplateOptions,

@@ -17,7 +17,18 @@ import {
   type SourceOptions,
 } from "./model_options.ts";
 
-/** Finds the processor of a checkpoint, as Transformers' `AutoProcessor`. */
+/**
+ * Finds the processor of a checkpoint, as Transformers' `AutoProcessor`.
+ *
+ * @example
+ * ```ts
+ * import { AutoProcessor } from "@g3n/core";
+ *
+ * const processor = await AutoProcessor.fromPretrained("tests/reference/tiny");
+ * const { inputIds } = await processor.process({ text: "Hello" });
+ * console.log(inputIds.shape);
+ * ```
+ */
 export class AutoProcessor {
   /**
    * Reads tokenizer, chat template and preprocessing of a checkpoint. Without
@@ -26,15 +37,6 @@ export class AutoProcessor {
    * @param source Hub id, local directory, URL of a folder, or an object that opens files by name.
    * @throws {CheckpointError} When a file is missing or damaged.
    * @throws {HubError} When a file cannot be fetched.
-   *
-   * @example
-   * ```ts
-   * import { AutoProcessor } from "@g3n/core";
-   *
-   * const processor = await AutoProcessor.fromPretrained("tests/reference/tiny");
-   * const { inputIds } = await processor.process({ text: "Hello" });
-   * console.log(inputIds.shape);
-   * ```
    */
   static async fromPretrained(
     source: ModelSource,

@@ -15,9 +15,11 @@ import { type ModelOptions, openSource } from "./model_options.ts";
 export interface ModelInfo {
   /** Where it is. */
   readonly source: string;
+  /** Its config.json. */
   readonly config: Gemma3nConfig;
   /** Values in all tensors. */
   readonly parameters: number;
+  /** Number of tensors. */
   readonly tensors: number;
   /** Bytes of the tensors in each number format. */
   readonly storedBytes: Readonly<Partial<Record<StorageDtype, number>>>;

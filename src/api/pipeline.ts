@@ -106,7 +106,21 @@ export async function pipeline(
   return createPipeline(task, model, processor);
 }
 
-/** Joins a loaded model and its processor to a {@link Pipeline}, which disposes the model with itself. */
+/**
+ * Joins a loaded model and its processor to a {@link Pipeline}, which disposes
+ * the model with itself.
+ *
+ * @example
+ * ```ts
+ * import { createPipeline, pipeline } from "@g3n/core";
+ *
+ * await using describe = await pipeline("image-text-to-text", "tests/reference/tiny");
+ * // Another task on the same weights.
+ * const generate = createPipeline("text-generation", describe.model, describe.processor);
+ * const [answer] = await generate("The capital of France is", { maxNewTokens: 4 });
+ * console.log(answer!.generatedText);
+ * ```
+ */
 export function createPipeline(
   task: PipelineTask,
   model: Gemma3nForConditionalGeneration,

@@ -23,6 +23,7 @@ export interface CheckpointErrorOptions extends ErrorOptions {
  * ```
  */
 export class CheckpointError extends Error {
+  /** The name of the class, also across realms. */
   override readonly name = "CheckpointError";
   /** Name of the offending tensor, when one is to blame. */
   readonly tensor: string | undefined;
@@ -49,6 +50,7 @@ export class CheckpointError extends Error {
  * ```
  */
 export class UnsupportedError extends Error {
+  /** The name of the class, also across realms. */
   override readonly name = "UnsupportedError";
 }
 
@@ -64,6 +66,7 @@ export class UnsupportedError extends Error {
  * ```
  */
 export class InputError extends Error {
+  /** The name of the class, also across realms. */
   override readonly name = "InputError";
 }
 
@@ -87,6 +90,7 @@ export interface ContextLengthErrorOptions extends ErrorOptions {
  * ```
  */
 export class ContextLengthError extends Error {
+  /** The name of the class, also across realms. */
   override readonly name = "ContextLengthError";
   /** Tokens the call needs. */
   readonly requested: number;
@@ -113,6 +117,7 @@ export class ContextLengthError extends Error {
  * ```
  */
 export class DeviceError extends Error {
+  /** The name of the class, also across realms. */
   override readonly name = "DeviceError";
 }
 
@@ -136,6 +141,7 @@ export interface HubErrorOptions extends ErrorOptions {
  * ```
  */
 export class HubError extends Error {
+  /** The name of the class, also across realms. */
   override readonly name = "HubError";
   /** The address that failed, when it is known. */
   readonly url: string | undefined;

@@ -53,7 +53,20 @@ function defaultTemplate(json: unknown): string | undefined {
   return typeof named === "string" ? named : undefined;
 }
 
-/** A compiled chat template. */
+/**
+ * A compiled chat template.
+ *
+ * @example
+ * ```ts
+ * import { ChatTemplate } from "@g3n/core";
+ *
+ * const template = new ChatTemplate(
+ *   "{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m.content }}{% endfor %}",
+ *   { bos_token: "<bos>" },
+ * );
+ * console.log(template.render([{ role: "user", content: "Hi" }])); // <bos>user: Hi
+ * ```
+ */
 export class ChatTemplate {
   readonly #template: Template;
   readonly #specialTokens: SpecialTokens;

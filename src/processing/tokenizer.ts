@@ -25,7 +25,18 @@ export interface DecodeOptions {
   readonly skipSpecialTokens?: boolean | undefined;
 }
 
-/** The tokenizer of Gemma: byte-pair encoding with byte fallback. */
+/**
+ * The tokenizer of Gemma: byte-pair encoding with byte fallback.
+ *
+ * @example
+ * ```ts
+ * import { AutoProcessor } from "@g3n/core";
+ *
+ * const { tokenizer } = await AutoProcessor.fromPretrained("tests/reference/tiny");
+ * const ids = await tokenizer.encode("Hello", { addSpecialTokens: false });
+ * console.log(tokenizer.decode(ids)); // Hello
+ * ```
+ */
 export class GemmaTokenizer {
   /** Special tokens by their key in tokenizer_config.json, e.g. `bos_token`. */
   readonly specialTokens: SpecialTokens;

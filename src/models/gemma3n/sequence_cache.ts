@@ -80,7 +80,11 @@ export class SequenceCache implements Disposable {
     return this.#stores.length === 0;
   }
 
-  /** Stores by owning layer. */
+  /**
+   * Stores by owning layer.
+   *
+   * @internal
+   */
   get stores(): readonly KvStore[] {
     if (this.disposed) {
       throw new InputError(

@@ -6,12 +6,15 @@ import { JsonFields } from "../../core/json_fields.ts";
 
 /** MobileNetV5 with its fusion adapter: Transformers' `Gemma3nVisionConfig`. */
 export interface Gemma3nVisionConfig {
+  /** timm's name of the encoder. */
   readonly architecture: string;
   /** Channels of a soft token. */
   readonly hiddenSize: number;
+  /** Ids of the vocabulary of this tower. */
   readonly vocabSize: number;
   /** First token id of the vision vocabulary. */
   readonly vocabOffset: number;
+  /** Added to the mean square in all norms. */
   readonly rmsNormEps: number;
   /** Factor on the widths of all stages. */
   readonly channelMultiplier: number;
@@ -21,24 +24,39 @@ export interface Gemma3nVisionConfig {
 
 /** USM conformer: Transformers' `Gemma3nAudioConfig`. */
 export interface Gemma3nAudioConfig {
+  /** Ids of the vocabulary of this tower. */
   readonly vocabSize: number;
   /** First token id of the audio vocabulary. */
   readonly vocabOffset: number;
   /** Mel bins of a frame. */
   readonly inputFeatSize: number;
+  /** Width of the conformer. */
   readonly hiddenSize: number;
+  /** Added to the mean square in all norms. */
   readonly rmsNormEps: number;
+  /** Activations are clamped to this in either direction, as in training. */
   readonly gradientClipping: number;
+  /** Frames of an attention block. */
   readonly confAttentionChunkSize: number;
+  /** Frames a query sees to its left, itself included. */
   readonly confAttentionContextLeft: number;
+  /** Frames a query sees to its right. */
   readonly confAttentionContextRight: number;
+  /** Attention scores become cap * tanh(score / cap). */
   readonly confAttentionLogitCap: number;
+  /** N. */
   readonly confNumAttentionHeads: number;
+  /** Conformer blocks. */
   readonly confNumHiddenLayers: number;
+  /** Frames the convolution of a block sees. */
   readonly confConvKernelSize: number;
+  /** One frame of this many is kept at the end. */
   readonly confReductionFactor: number;
+  /** Share of the feed-forward output that joins the residual. */
   readonly confResidualWeight: number;
+  /** Channels of the two convolutions that subsample. */
   readonly sscpConvChannelSize: readonly [number, number];
+  /** Added to the variance in their norms. */
   readonly sscpConvGroupNormEps: number;
   /** Kernel of each convolution, [time, frequency]. */
   readonly sscpConvKernelSize: readonly (readonly [number, number])[];
