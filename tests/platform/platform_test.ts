@@ -12,7 +12,7 @@ import { runtimeName } from "./runtime.ts";
 
 const LOOP_MS = 300;
 const TICK_MS = 5;
-/** Half of the ticks an idle event loop would give. */
+/** A sixth of the ticks an idle event loop would give. */
 const WANTED_TICKS = LOOP_MS / TICK_MS / 6;
 /** Yields in the loop, at the least: each costs well under a millisecond. */
 const WANTED_YIELDS = 2 * LOOP_MS;
