@@ -46,7 +46,7 @@ export interface OpArgs {
 /** Share of the largest value that a device may be off the reference. */
 const TOLERANCE = 1e-5;
 /** A step repeats the operation until it takes about so long. */
-const STEP_SECONDS = 0.05;
+const STEP_SECONDS = 0.02;
 
 /** Checks a case against the reference, times it, and prints the result. */
 export async function benchOp(
@@ -66,7 +66,7 @@ export async function benchOp(
   const repeats = Math.max(1, Math.min(400, Math.round(STEP_SECONDS / once)));
   const repeated = await prepare(time, target, repeats);
   const seconds = await bestOf(
-    7,
+    15,
     () => repeated.device.submit(repeated.step(repeated.device)),
   ) / repeats;
   await repeated.device[Symbol.asyncDispose]();

@@ -2,8 +2,7 @@
 //! for a multiple of [`TILE`] positions; position p lives in row p % capacity,
 //! so positions 8i .. 8i + 8 always share a tile.
 
-/// Positions of a tile of keys.
-pub const TILE: usize = 8;
+use crate::tile::TILE;
 
 /// Rows `[rows, heads, width]` of positions from `position` on into `ring`
 /// `[heads, capacity, width]`.

@@ -3,15 +3,13 @@
 //! that share keys are computed together but summed alone, so a row's result
 //! depends only on its position and on what it sees.
 
-use crate::append_kv::TILE;
 use crate::math::{exp, exp_scalar};
 use crate::simd::{F32x4, LANES};
+use crate::tile::{Sums, TILE, add, multiply_add, side_by_side, sum_block};
 use core::ops::Range;
 
 /// Positions whose scores are held at a time; a multiple of the tile.
 const BLOCK: usize = 4 * TILE;
-/// Columns of the values that are summed together.
-const COLUMNS: usize = 2 * LANES;
 /// Query heads that meet a key together.
 pub const GROUP: usize = 4;
 /// Elements of a head summed on their own.
@@ -157,7 +155,7 @@ impl<'a> Keys<'a> {
         let (width, v) = (self.width, self.v);
         let early_values = &v[place * width..(place + before_end) * width];
         let late_values = &v[..(seen.len() - before_end) * width];
-        for first in (0..width).step_by(COLUMNS) {
+        for first in (0..width).step_by(TILE) {
             let mut sums = [[F32x4::zero(); 2]; R];
             add_rows(&mut sums, early, early_values, width, first);
             add_rows(&mut sums, late, late_values, width, first);
@@ -172,7 +170,7 @@ impl<'a> Keys<'a> {
 /// Adds `weights[s] * v[s]` for columns `first .. first + 8` of rows v.
 #[inline(always)]
 fn add_rows<const R: usize>(
-    sums: &mut [[F32x4; 2]; R],
+    sums: &mut [Sums; R],
     weights: &[[f32; R]],
     v: &[f32],
     width: usize,
@@ -181,67 +179,36 @@ fn add_rows<const R: usize>(
     if v.is_empty() {
         return;
     }
-    if width - first < COLUMNS {
+    if width - first < TILE {
         for (v, weights) in v.chunks_exact(width).zip(weights) {
-            let (low, high) = v[first..].split_at((width - first).min(LANES));
-            let v = [F32x4::load_partial(low), F32x4::load_partial(high)];
-            multiply_add(sums, weights, v);
+            let mut columns = [0.0; TILE];
+            columns[..width - first].copy_from_slice(&v[first..]);
+            multiply_add(sums, weights.map(F32x4::splat), &columns);
         }
         return;
     }
     for (v, weights) in v[first..].chunks(width).zip(weights) {
-        let (v, _) = v[..COLUMNS].as_chunks::<LANES>();
-        multiply_add(sums, weights, [F32x4::load(&v[0]), F32x4::load(&v[1])]);
-    }
-}
-
-#[inline(always)]
-fn multiply_add<const R: usize>(sums: &mut [[F32x4; 2]; R], x: &[f32; R], v: [F32x4; 2]) {
-    for (sum, x) in sums.iter_mut().zip(x) {
-        let x = F32x4::splat(*x);
-        *sum = [sum[0] + x * v[0], sum[1] + x * v[1]];
+        if let Some(columns) = v.first_chunk::<TILE>() {
+            multiply_add(sums, weights.map(F32x4::splat), columns);
+        }
     }
 }
 
 /// `row[..8] = row[..8] * factor + sum`, or as far as the row goes.
 #[inline(always)]
-fn add_to(row: &mut [f32], factor: F32x4, sum: [F32x4; 2]) {
-    let n = row.len().min(COLUMNS);
+fn add_to(row: &mut [f32], factor: F32x4, sum: Sums) {
+    let n = row.len().min(TILE);
     let (low, high) = row[..n].split_at_mut(n.min(LANES));
     (F32x4::load_partial(low) * factor + sum[0]).store_partial(low);
     (F32x4::load_partial(high) * factor + sum[1]).store_partial(high);
 }
 
-/// R queries `[R, width]` as `[width, R]` in `room`.
-fn side_by_side<'a, const R: usize>(
-    q: &[f32],
-    width: usize,
-    room: &'a mut [f32],
-) -> &'a [[f32; R]] {
-    let (queries, _) = room[..R * width].as_chunks_mut::<R>();
-    for (r, row) in q.chunks_exact(width).enumerate() {
-        for (query, x) in queries.iter_mut().zip(row) {
-            query[r] = *x;
-        }
-    }
-    queries
-}
-
-/// Products of R queries with the eight keys of a tile `[width, 8]`, summed in
-/// blocks of [`SUM_BLOCK`].
+/// Products of R queries with the eight keys of a tile `[width, 8]`.
 #[inline(always)]
-fn tile_scores<const R: usize>(queries: &[[f32; R]], tile: &[f32]) -> [[F32x4; 2]; R] {
+fn tile_scores<const R: usize>(queries: &[[f32; R]], tile: &[f32]) -> [Sums; R] {
     let mut totals = [[F32x4::zero(); 2]; R];
     for (queries, tile) in queries.chunks(SUM_BLOCK).zip(tile.chunks(SUM_BLOCK * TILE)) {
-        let mut sums = [[F32x4::zero(); 2]; R];
-        for (query, keys) in queries.iter().zip(tile.as_chunks::<TILE>().0) {
-            let (keys, _) = keys.as_chunks::<LANES>();
-            let (low, high) = (F32x4::load(&keys[0]), F32x4::load(&keys[1]));
-            multiply_add(&mut sums, query, [low, high]);
-        }
-        for (total, sum) in totals.iter_mut().zip(sums) {
-            *total = [total[0] + sum[0], total[1] + sum[1]];
-        }
+        add(&mut totals, &sum_block(queries, tile));
     }
     totals
 }

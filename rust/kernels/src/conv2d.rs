@@ -41,9 +41,9 @@ fn copy_window(windows: &Windows, index: usize, row: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matmul::TILE;
     use crate::pack::pack_tiles;
     use crate::testing::{assert_close, random};
+    use crate::tile::TILE;
 
     #[test]
     fn matches_the_sum_over_taps() {

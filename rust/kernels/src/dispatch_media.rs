@@ -1,17 +1,16 @@
 //! Runs chunks of the operations over pictures and sound: arguments to slices
 //! to kernels.
 
-use crate::append_kv;
 use crate::attention::{GROUP, Store, attention};
 use crate::avg_pool2d::avg_pool2d;
 use crate::command::Command;
 use crate::conv2d::conv2d;
 use crate::cumulative_group_norm::{cumulative_group_norm, row_statistics, running_statistics};
 use crate::depthwise_conv2d::depthwise_conv2d;
-use crate::matmul::TILE;
 use crate::picture::Windows;
 use crate::relative_attention::{Clip, relative_attention};
 use crate::resize::{Resize, resize_bilinear, resize_nearest};
+use crate::tile::TILE;
 
 /// Runs a chunk; false when the operation is not one of these.
 ///
@@ -112,7 +111,7 @@ unsafe fn run_resize(c: &Command, chunk: u32, resize: fn(&Resize, usize, &mut [f
 #[inline(never)]
 unsafe fn run_multi_query_attention(c: &Command, chunk: u32) {
     let (units, [heads, width], keys) = (c.units(chunk), c.sizes(5), c.size(7));
-    let (row, capacity) = (heads * width, keys.next_multiple_of(append_kv::TILE));
+    let (row, capacity) = (heads * width, keys.next_multiple_of(TILE));
     // SAFETY: the caller's promise.
     unsafe {
         let (k, v) = (c.slice(1, 0, capacity * width), c.slice(2, 0, keys * width));

@@ -10,9 +10,10 @@ use crate::embedding::embedding;
 use crate::gather_rows::gather_rows;
 use crate::gaussian_top_k::gaussian_top_k;
 use crate::match_magnitude::match_magnitude;
-use crate::matmul::{TILE, matmul};
+use crate::matmul::matmul;
 use crate::rms_norm::rms_norm;
 use crate::rope::rope;
+use crate::tile::TILE;
 
 /// Runs a chunk; false when the operation is not one of these.
 ///

@@ -1,6 +1,6 @@
 //! Rows of a matrix packed in tiles of eight rows, `[V / 8][D][8]`, scaled.
 
-use crate::matmul::TILE;
+use crate::tile::TILE;
 
 /// `out[t] = table[ids[t]] * scale`; out `[ids.len(), width]`.
 pub fn embedding(table: &[f32], ids: &[u32], width: usize, scale: f32, out: &mut [f32]) {

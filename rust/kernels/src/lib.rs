@@ -35,6 +35,7 @@ mod rows;
 mod simd;
 #[cfg(test)]
 mod testing;
+mod tile;
 
 #[cfg(target_arch = "wasm32")]
 #[panic_handler]

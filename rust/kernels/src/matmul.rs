@@ -7,16 +7,12 @@
 
 use crate::rows::RowsMut;
 use crate::simd::{F32x4, LANES};
+use crate::tile::{Sums, TILE, add, multiply_add, sum_block};
 
-/// Outputs of a tile.
-pub const TILE: usize = 8;
 /// Elements of k summed on their own.
 const BLOCK: usize = 64;
 /// Elements of k for which all rows meet a tile while it is in the first cache.
 const PANEL: usize = 8 * BLOCK;
-
-/// Sums of eight outputs.
-type Sums = [F32x4; 2];
 
 /// Multiplies rows `x` `[rows, k]` by consecutive tiles into the columns of `out`.
 pub fn matmul(x: &[f32], k: usize, tiles: &[f32], out: &mut RowsMut) {
@@ -141,26 +137,6 @@ fn store(sums: &Sums, row: &mut [f32]) {
     sums[1].store_partial(high);
 }
 
-#[inline(always)]
-fn add<const R: usize>(totals: &mut [Sums; R], sums: &[Sums; R]) {
-    for (total, sum) in totals.iter_mut().zip(sums) {
-        *total = [total[0] + sum[0], total[1] + sum[1]];
-    }
-}
-
-/// Sums of R rows over one block of k; `w` holds eight weights for each k.
-///
-/// One step of k at a time: unrolled, the products of several steps wait for
-/// their sums in more registers than there are.
-#[inline(always)]
-fn sum_block<const R: usize>(x: &[[f32; R]], w: &[f32]) -> [Sums; R] {
-    let mut sums = [[F32x4::zero(); 2]; R];
-    for (x, w) in x.iter().zip(w.as_chunks::<TILE>().0) {
-        multiply_add(&mut sums, x.map(F32x4::splat), w);
-    }
-    sums
-}
-
 /// Sums of one row over two whole blocks of k.
 #[inline(always)]
 fn sum_two_blocks(x: [&[f32]; 2], w: [&[f32]; 2]) -> [Sums; 2] {
@@ -181,15 +157,6 @@ fn multiply_add_quad(sums: &mut [Sums; 1], x: F32x4, w: &[f32; LANES * TILE]) {
     multiply_add(sums, [x.splat_lane::<1>()], &steps[1]);
     multiply_add(sums, [x.splat_lane::<2>()], &steps[2]);
     multiply_add(sums, [x.splat_lane::<3>()], &steps[3]);
-}
-
-#[inline(always)]
-fn multiply_add<const R: usize>(sums: &mut [Sums; R], x: [F32x4; R], w: &[f32; TILE]) {
-    let (w, _) = w.as_chunks::<LANES>();
-    let (low, high) = (F32x4::load(&w[0]), F32x4::load(&w[1]));
-    for (sum, x) in sums.iter_mut().zip(x) {
-        *sum = [sum[0] + x * low, sum[1] + x * high];
-    }
 }
 
 #[cfg(test)]

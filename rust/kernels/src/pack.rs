@@ -1,7 +1,7 @@
 //! Weights as they come from a checkpoint, into the layouts of the kernels.
 //! They come in runs of elements that may start and end anywhere.
 
-use crate::matmul::TILE;
+use crate::tile::TILE;
 
 /// Decodes little-endian bfloat16.
 pub fn decode_bf16(from: &[u16], to: &mut [f32]) {

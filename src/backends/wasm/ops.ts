@@ -8,13 +8,22 @@ import { pictureOps } from "./ops/pictures.ts";
 import { soundOps } from "./ops/sound.ts";
 import type { Recorder } from "./recorder.ts";
 
-/** Makes the operations that record into `recorder`. */
+/**
+ * Makes the operations that record into `recorder`. One that throws leaves
+ * nothing recorded.
+ */
 export function createOps(recorder: Recorder): Ops {
-  return {
+  const ops: Ops = {
     ...dataOps(recorder),
     ...elementwiseOps(recorder),
     ...decoderOps(recorder),
     ...pictureOps(recorder),
     ...soundOps(recorder),
   };
+  const whole =
+    <A extends unknown[], R>(op: (...args: A) => R) => (...args: A) =>
+      recorder.whole(() => op(...args));
+  return Object.fromEntries(
+    Object.entries(ops).map(([name, op]) => [name, whole(op)]),
+  ) as unknown as Ops;
 }

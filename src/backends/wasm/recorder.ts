@@ -233,6 +233,24 @@ export class Recorder {
     };
   }
 
+  /** Calls `record`; when it throws, drops what it recorded so far. */
+  whole<T>(record: () => T): T {
+    const { commands } = this;
+    const uploads = this.uploads.length;
+    const buffers = this.buffers.length;
+    const patches = this.patchedWords.length;
+    try {
+      return record();
+    } catch (error) {
+      this.commands = commands;
+      this.uploads.length = uploads;
+      this.buffers.length = buffers;
+      this.patchedWords.length = patches;
+      this.patchedBuffers.length = patches;
+      throw error;
+    }
+  }
+
   /** Drops what was recorded; its tensors are dead. */
   endStep(): void {
     this.step = Symbol("step");

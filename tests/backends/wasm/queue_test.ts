@@ -9,9 +9,9 @@ import { layOut } from "../../../src/backends/wasm/memory.ts";
 import { createOps } from "../../../src/backends/wasm/ops.ts";
 import { Recorder } from "../../../src/backends/wasm/recorder.ts";
 import type { WasmTensor } from "../../../src/backends/wasm/tensors.ts";
-import { DeviceError } from "../../../src/core/errors.ts";
+import { DeviceError, InputError } from "../../../src/core/errors.ts";
 import type { Device } from "../../../src/ops/device.ts";
-import type { Ops, Tensor } from "../../../src/ops/ops.ts";
+import type { Ops, Tensor, Weight } from "../../../src/ops/ops.ts";
 import { randomTensor, testPlatform } from "../../testing.ts";
 
 /** Longest time the event loop may be held. */
@@ -151,6 +151,23 @@ test("a step stops soon after an abort", async () => {
   const [alone] = await device.read([record(2)]);
   const [again] = await device.read([record(2)]);
   assert.deepEqual(alone, again);
+});
+
+test("an operation that is refused leaves nothing in the queue", async () => {
+  const { device, record } = await chain();
+  const other = await chain();
+  await using _ = device;
+  await using __ = other.device;
+  const x = record(1);
+  const foreign = other.record(1);
+  const gather = () =>
+    device.ops.gatherRows([x, foreign], Int32Array.of(0, 513));
+  assert.throws(gather, InputError);
+  assert.throws(() => device.ops.mul(x, foreign), InputError);
+  assert.throws(() => device.ops.matmul(foreign, x as Weight), InputError);
+  const [found] = await device.read([x]);
+  const [wanted] = await device.read([record(1)]);
+  assert.deepEqual(found, wanted);
 });
 
 test("a caller's module is used, and a wrong one refused", async () => {
