@@ -81,7 +81,10 @@ export function reportBounds(bounds: Bounds): void {
   );
 }
 
-/** Prints a timing and its share of the bound that is nearer. */
+/**
+ * Prints a timing and its share of the bound that is nearer. What fits into
+ * the caches can exceed the bound of memory.
+ */
 export function report(timing: Timing, bounds: Bounds): void {
   const { name, device, dtype, shape, seconds, bytes, multiplyAdds } = timing;
   const byMemory = bytes / bounds.bytesPerSecond / seconds;

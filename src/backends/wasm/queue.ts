@@ -8,7 +8,8 @@ import type { PlannedStep } from "./recorder.ts";
 const SLICE_MS = 10;
 /** Budgets, in the kernels' unit of about a nanosecond. */
 const FIRST_BUDGET = 2e6;
-const MAX_BUDGET = 1e9;
+/** Costs are guesses: after cheap work a slice must not take on too much dear work. */
+const MAX_BUDGET = 3e7;
 
 /** Runs steps, learning how much work fits into a slice. */
 export class Queue {
