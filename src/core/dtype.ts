@@ -4,6 +4,28 @@ import { UnsupportedError } from "./errors.ts";
 /** Element type of data at rest in a checkpoint. */
 export type StorageDtype = "f32" | "f16" | "bf16";
 
+/** Groups of values with scales of their own, as in GGUF files (src/quant). */
+export type BlockDtype = "q8_0" | "q4_0" | "q4_k" | "q5_k" | "q6_k";
+
+/** How a checkpoint stores a tensor. */
+export type CheckpointDtype = StorageDtype | BlockDtype;
+
+/** Values and bytes of one block of each {@link BlockDtype}. */
+export const BLOCK_SIZES: Readonly<
+  Record<BlockDtype, { readonly values: number; readonly bytes: number }>
+> = {
+  q8_0: { values: 32, bytes: 34 },
+  q4_0: { values: 32, bytes: 18 },
+  q4_k: { values: 256, bytes: 144 },
+  q5_k: { values: 256, bytes: 176 },
+  q6_k: { values: 256, bytes: 210 },
+};
+
+/** Whether values come in blocks with scales. */
+export function isBlockDtype(dtype: CheckpointDtype): dtype is BlockDtype {
+  return Object.hasOwn(BLOCK_SIZES, dtype);
+}
+
 /** Bytes per element of each {@link StorageDtype}. */
 export const STORAGE_BYTES: Readonly<Record<StorageDtype, number>> = {
   f32: 4,

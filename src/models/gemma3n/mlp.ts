@@ -1,5 +1,6 @@
 // Gated MLP whose gate keeps only the largest activations in the sparse
 // layers. Transformers' Gemma3nTextMLP.
+import { normalQuantile } from "../../core/normal.ts";
 import type { Ops, Tensor, Weight } from "../../ops/ops.ts";
 import type { WeightLoader } from "../../ops/weight_loader.ts";
 import type { Gemma3nTextConfig } from "./config.ts";
@@ -38,33 +39,4 @@ export function mlp(ops: Ops, w: MlpWeights, x: Tensor): Tensor {
   }
   const up = ops.matmul(x, w.upProj);
   return ops.matmul(ops.geluMul(gate, up), w.downProj);
-}
-
-/**
- * Quantile of the standard normal distribution for 0 < p < 1, to about 1e-12.
- *
- * Newton's method from 0: the distribution function is concave above 0, so
- * every step stays below the root and nearer to it.
- */
-export function normalQuantile(p: number): number {
-  if (p < 0.5) return -normalQuantile(1 - p);
-  let x = 0;
-  for (let i = 0; i < 100; i++) {
-    const density = Math.exp(-x * x / 2) / Math.sqrt(2 * Math.PI);
-    const step = (p - normalCdf(x)) / density;
-    x += step;
-    if (Math.abs(step) < 1e-13) break;
-  }
-  return x;
-}
-
-// Series of positive terms: 1/2 + density * (x + x^3/3 + x^5/15 + ...).
-function normalCdf(x: number): number {
-  let term = x;
-  let sum = x;
-  for (let n = 3; term > sum * 1e-17; n += 2) {
-    term *= x * x / n;
-    sum += term;
-  }
-  return 0.5 + sum * Math.exp(-x * x / 2) / Math.sqrt(2 * Math.PI);
 }
