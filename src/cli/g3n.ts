@@ -1,5 +1,5 @@
 /**
- * The command line: `g3n run`, `g3n info`.
+ * The command line: `g3n run`, `g3n chat`, `g3n info`.
  *
  * @module
  */

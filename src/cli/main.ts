@@ -3,8 +3,11 @@
 import { Command, CommanderError } from "commander";
 
 import type { Terminal } from "../platform/terminal.ts";
+import { chatCommand } from "./commands/chat.ts";
 import { infoCommand } from "./commands/info.ts";
 import { runCommand } from "./commands/run.ts";
+import { type CommandContext, UsageError } from "./context.ts";
+import { isClosedPipe, Output } from "./output.ts";
 import { VERSION } from "./version.ts";
 
 /** Exit codes. */
@@ -16,48 +19,125 @@ export const EXIT_USAGE = 2;
 /** Ctrl-C, as shells count it. */
 export const EXIT_INTERRUPTED = 130;
 
+const EXAMPLES = `
+Examples:
+  echo "The capital of France is" | g3n run --model DIR
+  g3n run --model DIR --image cat.png "What is in this picture?"
+  g3n chat --model google/gemma-3n-E2B-it
+  g3n info --model DIR
+
+Exit codes: 0 done, 1 failed, 2 wrong arguments, 130 stopped by Ctrl-C`;
+
 /** Runs what the terminal's arguments say and gives the exit code. */
 export async function runCommandLine(terminal: Terminal): Promise<number> {
-  const pending: string[] = [];
-  const errors: string[] = [];
   const controller = new AbortController();
-  const stopListening = terminal.onInterrupt(() => controller.abort());
-  const context = { terminal, signal: controller.signal };
+  // Nothing is left to be done about errors that nobody reads.
+  const errors = new Output((text) => terminal.writeError(text), () => {});
+  const output = new Output(
+    (text) => terminal.write(text),
+    (error) => controller.abort(error),
+  );
+  const interrupts = listenForInterrupts(terminal, controller);
+  const context: CommandContext = {
+    terminal,
+    output,
+    errors,
+    signal: controller.signal,
+    interrupt: () => controller.abort(),
+    takeInterrupts: interrupts.take,
+  };
+  let code = EXIT_OK;
+  try {
+    await createProgram(context).parseAsync([...terminal.args], {
+      from: "user",
+    });
+  } catch (error) {
+    code = report(error, context);
+  }
+  await output.flush();
+  if (code === EXIT_OK && controller.signal.aborted) {
+    code = report(controller.signal.reason, context);
+  }
+  await errors.flush();
+  interrupts.stop();
+  return code;
+}
+
+function createProgram(context: CommandContext): Command {
+  const { output, errors } = context;
   const program = new Command("g3n")
     .description(
       "Gemma 3n on this machine: text, pictures and sound in, text out",
     )
-    .version(VERSION)
-    .showHelpAfterError("(g3n --help lists the commands and options)")
+    .version(VERSION, "-V, --version", "print the version")
+    .helpOption("-h, --help", "print this help")
+    .helpCommand("help [command]", "print the help of a command")
+    .addHelpText("after", EXAMPLES)
     .exitOverride()
     .configureOutput({
-      writeOut: (text) => pending.push(text),
-      writeErr: (text) => errors.push(text),
+      writeOut: (text) => output.write(text),
+      // To find out it would read variables that Deno may not be allowed to.
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+      writeErr: (text) => errors.write(text.replace(/^error: /, "g3n: ")),
     });
-  program.addCommand(inherit(program, runCommand(context)));
-  program.addCommand(inherit(program, infoCommand(context)));
-  try {
-    await program.parseAsync([...terminal.args], { from: "user" });
-    return EXIT_OK;
-  } catch (error) {
-    if (error instanceof CommanderError) {
-      return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
-    }
-    if (controller.signal.aborted) return EXIT_INTERRUPTED;
-    errors.push(`g3n: ${describeError(error)}\n`);
-    return EXIT_FAILURE;
-  } finally {
-    stopListening();
-    await terminal.write(pending.join(""));
-    await terminal.writeError(errors.join(""));
+  for (const create of [runCommand, chatCommand, infoCommand]) {
+    const command = create(context);
+    // exitOverride and the streams do not pass on to commands added later.
+    program.addCommand(
+      command.copyInheritedSettings(program)
+        .helpOption("-h, --help", "print this help")
+        .showHelpAfterError(usageHint(command.name())),
+    );
   }
+  return program.showHelpAfterError("(g3n --help lists the commands)");
 }
 
-// exitOverride and the streams do not pass on to commands added later.
-function inherit(program: Command, command: Command): Command {
-  return command.copyInheritedSettings(program);
+function usageHint(command: string): string {
+  return `(g3n ${command} --help lists the options)`;
 }
 
+function listenForInterrupts(
+  terminal: Terminal,
+  controller: AbortController,
+): { take: CommandContext["takeInterrupts"]; stop: () => void } {
+  let taken: (() => void) | undefined;
+  const stop = terminal.onInterrupt(() => {
+    if (taken) return taken();
+    // Whoever presses it again does not want to wait for an orderly end.
+    if (controller.signal.aborted) terminal.exit(EXIT_INTERRUPTED);
+    controller.abort();
+  });
+  return {
+    take(handler) {
+      taken = handler;
+      return () => taken = undefined;
+    },
+    stop,
+  };
+}
+
+/** Says what went wrong, in one line, and gives the exit code. */
+function report(error: unknown, { signal, errors }: CommandContext): number {
+  // Commander has written its own message.
+  if (error instanceof CommanderError) {
+    return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
+  }
+  if (signal.aborted) {
+    const { reason } = signal;
+    if (isClosedPipe(reason)) return EXIT_OK;
+    if (reason instanceof DOMException) return EXIT_INTERRUPTED;
+    errors.write(
+      `g3n: Cannot write to standard output: ${describeError(reason)}\n`,
+    );
+    return EXIT_FAILURE;
+  }
+  errors.write(`g3n: ${describeError(error)}\n`);
+  return error instanceof UsageError ? EXIT_USAGE : EXIT_FAILURE;
+}
+
+/** The message of an error, in one line. */
 function describeError(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const text = error instanceof Error ? error.message : String(error);
+  return text.replace(/\s*\n\s*/g, " ");
 }

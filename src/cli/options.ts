@@ -1,46 +1,62 @@
-// Options that commands share, and the reading of numbers.
-import { type Command, InvalidArgumentError } from "commander";
+// Options for loading a model, which all commands share, and the reading of
+// numbers.
+import { type Command, InvalidArgumentError, Option } from "commander";
 
-import type { Terminal } from "../platform/terminal.ts";
-
-/** What every command receives. */
-export interface CommandContext {
-  readonly terminal: Terminal;
-  /** Aborts on Ctrl-C. */
-  readonly signal: AbortSignal;
-}
+import type { DeviceOption, DtypeOption } from "../../mod.ts";
 
 /** Options for loading a model. */
 export interface ModelFlags {
   readonly model: string;
-  readonly device?: "auto" | "wasm" | "reference";
-  readonly dtype?: "auto" | "f32" | "f16" | "q8" | "q4";
-  readonly contextLength?: number;
   readonly revision?: string;
+  readonly device?: DeviceOption;
+  readonly dtype?: DtypeOption;
+  readonly threads?: number;
+  readonly contextLength?: number;
 }
+
+const DEVICES: readonly DeviceOption[] = ["auto", "wasm", "reference"];
+const DTYPES: readonly DtypeOption[] = ["auto", "f32", "f16", "q8", "q4"];
 
 /** Adds the options for loading a model. */
 export function addModelOptions(command: Command): Command {
   return command
+    .optionsGroup("Model:")
     .requiredOption(
       "-m, --model <source>",
-      "directory of a checkpoint, URL of one, or hub id (token from HF_TOKEN)",
+      "folder of a checkpoint, its https: address, or a hub id (token from HF_TOKEN)",
     )
-    .option("--device <name>", "auto, wasm or reference (default: auto)")
-    .option("--dtype <name>", "auto or f32 (default: auto)")
+    .option(
+      "--revision <name>",
+      "branch, tag or commit on the hub (default: main)",
+    )
+    .addOption(
+      new Option("--device <name>", "where to compute (default: auto)")
+        .choices(DEVICES),
+    )
+    .addOption(
+      new Option("--dtype <name>", "format of the weights (default: auto)")
+        .choices(DTYPES),
+    )
+    .option("--threads <count>", "threads to compute with", positiveInteger)
     .option(
       "--context-length <tokens>",
-      "most tokens of a sequence (default: the model's, at most 4096)",
-      wholeNumber,
-    )
-    .option("--revision <name>", "branch, tag or commit on the hub");
+      "most tokens of prompt and answer (default: the model's, at most 4096)",
+      positiveInteger,
+    );
 }
 
-/** Reads a number; anything else is a usage error. */
-export function number(text: string): number {
-  const value = Number(text);
-  if (text.trim() === "" || !Number.isFinite(value)) {
-    throw new InvalidArgumentError("It is not a number.");
+/** Reads a number above 0; anything else is a usage error. */
+export function positiveNumber(text: string): number {
+  const value = number(text);
+  if (value <= 0) throw new InvalidArgumentError("It is not above 0.");
+  return value;
+}
+
+/** Reads a number from 0 to 1; anything else is a usage error. */
+export function share(text: string): number {
+  const value = number(text);
+  if (value < 0 || value > 1) {
+    throw new InvalidArgumentError("It is not between 0 and 1.");
   }
   return value;
 }
@@ -54,7 +70,24 @@ export function wholeNumber(text: string): number {
   return value;
 }
 
+/** Reads a whole number of at least 1; anything else is a usage error. */
+export function positiveInteger(text: string): number {
+  const value = number(text);
+  if (!Number.isSafeInteger(value) || value < 1) {
+    throw new InvalidArgumentError("It is not a whole number of at least 1.");
+  }
+  return value;
+}
+
 /** Collects the values of an option that may be repeated. */
 export function collect(text: string, before: string[] = []): string[] {
   return [...before, text];
+}
+
+function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value)) {
+    throw new InvalidArgumentError("It is not a number.");
+  }
+  return value;
 }

@@ -3,7 +3,7 @@
 // modules and build on what is here.
 import { UnsupportedError } from "../core/errors.ts";
 import type { Platform, PlatformFile } from "./platform.ts";
-import type { Terminal } from "./terminal.ts";
+import type { PromptResult, Terminal } from "./terminal.ts";
 
 /** Whether this is Node, or a runtime that passes for it. */
 export function isNode(): boolean {
@@ -90,6 +90,7 @@ export function createNodeTerminal(): Terminal {
       return text;
     },
     lines: () => splitLines(textParts(process.stdin)),
+    prompt: createPrompt(process),
     write: (text) => writeTo(process.stdout, text),
     writeError: (text) => writeTo(process.stderr, text),
     isTerminal: (stream) => isatty(descriptors[stream]),
@@ -98,6 +99,57 @@ export function createNodeTerminal(): Terminal {
       process.on("SIGINT", handler);
       return () => void process.off("SIGINT", handler);
     },
+  };
+}
+
+/** Lines that the arrow keys bring back. */
+const HISTORY_SIZE = 200;
+
+function createPrompt(process: NodeJS.Process): Terminal["prompt"] {
+  const { createInterface } = process.getBuiltinModule("node:readline");
+  const history: string[] = [];
+  // A paste may bring several lines, and the beginning of another.
+  const pasted: string[] = [];
+  let begun = "";
+  const ask = (question: string) =>
+    new Promise<PromptResult>((resolve) => {
+      const editor = createInterface({
+        input: process.stdin,
+        output: process.stderr,
+        terminal: true,
+        history: [...history],
+        historySize: HISTORY_SIZE,
+        prompt: question,
+      });
+      let result: PromptResult = { kind: "end" };
+      // Closing puts the terminal back, so that Ctrl-C is a signal again.
+      editor.on("close", () => resolve(result));
+      editor.on("SIGINT", () => {
+        result = { kind: "interrupt" };
+        editor.close();
+      });
+      editor.on("line", (text) => {
+        if (result.kind === "line") return void pasted.push(text);
+        result = { kind: "line", text };
+        setImmediate(() => {
+          begun = editor.line;
+          editor.close();
+        });
+      });
+      editor.prompt();
+      editor.write(begun);
+      begun = "";
+    });
+  return async (question) => {
+    const text = pasted.shift();
+    const result: PromptResult = text === undefined
+      ? await ask(question)
+      : { kind: "line", text };
+    if (result.kind === "line" && result.text.trim() !== "") {
+      history.unshift(result.text);
+      history.length = Math.min(history.length, HISTORY_SIZE);
+    }
+    return result;
   };
 }
 

@@ -2,27 +2,33 @@
 import { Command } from "commander";
 
 import { type ModelInfo, modelInfo } from "../../../mod.ts";
-import {
-  addModelOptions,
-  type CommandContext,
-  type ModelFlags,
-} from "../options.ts";
+import type { CommandContext } from "../context.ts";
+import { addModelOptions, type ModelFlags } from "../options.ts";
 
 interface InfoFlags extends ModelFlags {
   readonly json?: boolean;
 }
+
+const EXAMPLES = `
+Only the headers of the files are read, also over the network.
+
+Examples:
+  g3n info --model DIR
+  g3n info --model google/gemma-3n-E2B-it --json | jq .parameters`;
 
 /** The command. */
 export function infoCommand(context: CommandContext): Command {
   const command = new Command("info")
     .description("show what a checkpoint is and what it takes to run it");
   return addModelOptions(command)
-    .option("--json", "print it as JSON")
+    .optionsGroup("Output:")
+    .option("--json", "print it as JSON, with the whole configuration")
+    .addHelpText("after", EXAMPLES)
     .action((flags: InfoFlags) => info(context, flags));
 }
 
 async function info(
-  { terminal, signal }: CommandContext,
+  { output, errors, signal }: CommandContext,
   { json, model, device, dtype, contextLength, revision }: InfoFlags,
 ): Promise<void> {
   const found = await modelInfo(model, {
@@ -32,8 +38,9 @@ async function info(
     revision,
     maxBatchSize: 1,
     signal,
+    onWarning: (warning) => errors.write(`g3n: ${warning}\n`),
   });
-  await terminal.write(
+  output.write(
     json ? `${JSON.stringify(found, null, 2)}\n` : formatInfo(found),
   );
 }

@@ -2,39 +2,27 @@
 import { Command, Option } from "commander";
 
 import {
-  InputError,
   type Pipeline,
-  pipeline,
   type PipelineCallOptions,
   type PipelineInput,
   type PipelineTask,
-  type Streamer,
   TextStreamer,
 } from "../../../mod.ts";
-import { loadProgress } from "../load_progress.ts";
+import { type CommandContext, untilAborted, UsageError } from "../context.ts";
 import {
-  addModelOptions,
-  collect,
-  type CommandContext,
-  type ModelFlags,
-  number,
-  wholeNumber,
-} from "../options.ts";
+  addGenerationOptions,
+  generationConfig,
+  type GenerationFlags,
+} from "../generation_options.ts";
+import { loadPipeline } from "../load_model.ts";
+import { addModelOptions, collect, type ModelFlags } from "../options.ts";
+import { TokenCounter } from "../token_counter.ts";
 
-interface RunFlags extends ModelFlags {
+interface RunFlags extends ModelFlags, GenerationFlags {
   readonly task?: PipelineTask;
   readonly image?: string[];
   readonly audio?: string[];
   readonly system?: string;
-  readonly maxNewTokens: number;
-  readonly sample?: boolean;
-  readonly temperature?: number;
-  readonly topK?: number;
-  readonly topP?: number;
-  readonly minP?: number;
-  readonly repetitionPenalty?: number;
-  readonly seed?: number;
-  readonly stop?: string[];
   readonly json?: boolean;
 }
 
@@ -45,7 +33,18 @@ const TASKS: readonly PipelineTask[] = [
   "automatic-speech-recognition",
   "any-to-any",
 ];
-const DEFAULT_MAX_NEW_TOKENS = 256;
+
+const EXAMPLES = `
+Without a picture, a clip or a system message the text is continued as it
+stands; with one of them, or with --task any-to-any, it is answered.
+
+Examples:
+  echo "The capital of France is" | g3n run --model DIR
+  g3n run --model DIR --image cat.png "What is in this picture?"
+  g3n run --model DIR --image a.png --image b.png "What has changed?"
+  g3n run --model DIR --task automatic-speech-recognition --audio speech.wav
+  g3n run --model DIR --temperature 0.8 --top-p 0.95 --seed 1 "Once upon a time"
+  g3n run --model DIR --json "Hello" | jq .tokensPerSecond`;
 
 /** The command. */
 export function runCommand(context: CommandContext): Command {
@@ -53,6 +52,7 @@ export function runCommand(context: CommandContext): Command {
     .description("answer one prompt, given as argument or on standard input")
     .argument("[prompt]", "the text; read from standard input when left out");
   addModelOptions(command)
+    .optionsGroup("Input:")
     .addOption(
       new Option(
         "-t, --task <name>",
@@ -66,63 +66,30 @@ export function runCommand(context: CommandContext): Command {
       collect,
     )
     .option("-a, --audio <file>", "clip, path or URL; may be repeated", collect)
-    .option("-s, --system <text>", "system message")
-    .option(
-      "-n, --max-new-tokens <count>",
-      "most tokens of the answer",
-      wholeNumber,
-      DEFAULT_MAX_NEW_TOKENS,
-    )
-    .option("--sample", "sample; implied by the options that follow")
-    .option("--temperature <value>", "above 0; higher is more varied", number)
-    .option("--top-k <count>", "sample from the likeliest tokens", wholeNumber)
-    .option("--top-p <share>", "sample from tokens of this probability", number)
-    .option("--min-p <share>", "sample from tokens this likely", number)
-    .option(
-      "--seed <number>",
-      "the same seed gives the same answer",
-      wholeNumber,
-    )
-    .option("--repetition-penalty <value>", "above 1 avoids repetition", number)
-    .option("--stop <text>", "ends the answer; may be repeated", collect)
+    .option("-s, --system <text>", "system message");
+  return addGenerationOptions(command)
+    .optionsGroup("Output:")
     .option("--json", "print the answer and its figures as one line of JSON")
     .addHelpText("after", EXAMPLES)
     .action((prompt: string | undefined, flags: RunFlags) =>
       run(context, prompt, flags)
     );
-  return command;
 }
 
-const EXAMPLES = `
-Examples:
-  echo "The capital of France is" | g3n run --model DIR
-  g3n run --model DIR --image cat.png "What is in this picture?"
-  g3n run --model DIR --task automatic-speech-recognition --audio speech.wav`;
-
 async function run(
-  { terminal, signal }: CommandContext,
+  context: CommandContext,
   prompt: string | undefined,
   flags: RunFlags,
 ): Promise<void> {
   const task = flags.task ?? taskByMedia(flags);
-  const text = await readPrompt({ terminal, signal }, prompt, task);
-  const { onProgress, done } = loadProgress(terminal);
-  const { model, device, dtype, contextLength, revision } = flags;
-  await using pipe = await pipeline(task, model, {
-    device,
-    dtype,
-    contextLength,
-    revision,
-    maxBatchSize: 1,
-    onProgress,
-    signal,
-    onWarning: (warning) => void terminal.writeError(`g3n: ${warning}\n`),
-  }).finally(done);
-  const options = callOptions(flags, signal);
-  const input = pipelineInput(task, text, flags);
-  await (flags.json
-    ? printJson(terminal, pipe, input, options)
-    : printText(terminal, pipe, input, options));
+  const input = await readInput(context, prompt, task, flags);
+  await using pipe = await loadPipeline(context, task, flags);
+  const options = {
+    ...generationConfig(flags),
+    system: flags.system,
+    signal: context.signal,
+  };
+  await (flags.json ? printJson : printText)(context, pipe, input, options);
 }
 
 function taskByMedia({ image = [], audio = [] }: RunFlags): PipelineTask {
@@ -131,85 +98,67 @@ function taskByMedia({ image = [], audio = [] }: RunFlags): PipelineTask {
   return audio.length > 0 ? "audio-text-to-text" : "text-generation";
 }
 
-async function readPrompt(
-  { terminal }: CommandContext,
+async function readInput(
+  context: CommandContext,
   prompt: string | undefined,
   task: PipelineTask,
-): Promise<string> {
-  if (prompt !== undefined) return prompt;
-  if (task === "automatic-speech-recognition") return "";
-  if (terminal.isTerminal("stdin")) {
-    await terminal.writeError("Type the prompt, then Ctrl-D on a new line:\n");
-  }
-  // `echo` ends its line; a prompt that ends in a newline is another prompt.
-  const text = (await terminal.readStdin()).replace(/\r?\n$/, "");
-  if (text === "") {
-    throw new InputError(
-      "Cannot answer an empty prompt; pass it as argument or on standard input",
-    );
-  }
-  return text;
-}
-
-function pipelineInput(
-  task: PipelineTask,
-  text: string,
   { image, audio }: RunFlags,
-): PipelineInput {
+): Promise<PipelineInput> {
   if (task === "automatic-speech-recognition") {
     if (audio?.length !== 1) {
-      throw new InputError(
+      throw new UsageError(
         `Cannot transcribe ${audio?.length ?? 0} clips: pass one with --audio`,
       );
     }
     return { audio };
   }
+  const text = prompt ?? await readPrompt(context);
+  if (text === "") {
+    throw new UsageError(
+      "Cannot answer an empty prompt: pass it as argument or on standard input",
+    );
+  }
   if (image === undefined && audio === undefined) return text;
   return { text, images: image, audio };
 }
 
-function callOptions(
-  flags: RunFlags,
-  signal: AbortSignal,
-): PipelineCallOptions {
-  const { temperature, topK, topP, minP, seed } = flags;
-  const sampling = { temperature, topK, topP, minP, seed };
-  const asked = Object.values(sampling).some((value) => value !== undefined);
-  return {
-    ...sampling,
-    doSample: flags.sample || asked ? true : undefined,
-    maxNewTokens: flags.maxNewTokens,
-    repetitionPenalty: flags.repetitionPenalty,
-    stopStrings: flags.stop,
-    system: flags.system,
-    signal,
-  };
+async function readPrompt(
+  { terminal, errors, signal }: CommandContext,
+): Promise<string> {
+  if (terminal.isTerminal("stdin")) {
+    errors.write("Type the prompt, then Ctrl-D on a new line:\n");
+  }
+  const text = await untilAborted(signal, terminal.readStdin());
+  // `echo` ends its line; a prompt that ends in a newline is another prompt.
+  return text.replace(/\r?\n$/, "");
 }
 
 async function printText(
-  terminal: CommandContext["terminal"],
+  { output }: CommandContext,
   pipe: Pipeline,
   input: PipelineInput,
   options: PipelineCallOptions,
 ): Promise<void> {
-  let writing = Promise.resolve();
+  let started = false;
   const streamer = new TextStreamer(pipe.processor, {
     skipPrompt: true,
     skipSpecialTokens: true,
     onText: (text) => {
-      writing = writing.then(() => terminal.write(text));
+      started = true;
+      output.write(text);
     },
   });
   try {
     await pipe(input, { ...options, streamer });
+    started = true;
   } finally {
-    await writing;
-    await terminal.write("\n");
+    // An answer that was cut short leaves the shell's prompt its own line, too.
+    if (started) output.write("\n");
   }
 }
 
 async function printJson(
-  terminal: CommandContext["terminal"],
+  { output }: CommandContext,
   pipe: Pipeline,
   input: PipelineInput,
   options: PipelineCallOptions,
@@ -217,47 +166,6 @@ async function printJson(
   const counter = new TokenCounter();
   const [result] = await pipe(input, { ...options, streamer: counter });
   const { generatedText, finishReason } = result!;
-  const line = {
-    generatedText,
-    finishReason,
-    promptTokens: counter.promptTokens,
-    newTokens: counter.newTokens,
-    seconds: counter.seconds,
-    tokensPerSecond: counter.tokensPerSecond,
-  };
-  await terminal.write(`${JSON.stringify(line)}\n`);
-}
-
-/** Counts and times the tokens of one sequence. */
-class TokenCounter implements Streamer {
-  promptTokens = 0;
-  newTokens = 0;
-  #start = 0;
-  #first = 0;
-  #last = 0;
-
-  put(ids: Int32Array): void {
-    const now = performance.now();
-    if (this.#start === 0) {
-      this.#start = now;
-      this.promptTokens = ids.length;
-      return;
-    }
-    if (this.newTokens === 0) this.#first = now;
-    this.newTokens += ids.length;
-    this.#last = now;
-  }
-
-  end(): void {}
-
-  /** From the start of the prefill to the last token. */
-  get seconds(): number {
-    return (this.#last - this.#start) / 1000;
-  }
-
-  /** Of decoding alone; `null` with fewer than two new tokens. */
-  get tokensPerSecond(): number | null {
-    const seconds = (this.#last - this.#first) / 1000;
-    return seconds > 0 ? (this.newTokens - 1) / seconds : null;
-  }
+  const line = { generatedText, finishReason, ...counter.figures() };
+  output.write(`${JSON.stringify(line)}\n`);
 }
