@@ -23,12 +23,19 @@ export type {
 
 /** A whole checkpoint: Transformers' `Gemma3nConfig`. The towers are absent in a text-only checkpoint. */
 export interface Gemma3nConfig {
+  /** The decoder. */
   readonly textConfig: Gemma3nTextConfig;
+  /** The vision tower. */
   readonly visionConfig: Gemma3nVisionConfig | undefined;
+  /** The audio tower. */
   readonly audioConfig: Gemma3nAudioConfig | undefined;
+  /** Slots a clip takes in a prompt (the name is Transformers'). */
   readonly audioSoftTokensPerImage: number;
+  /** Soft tokens of a picture. */
   readonly visionSoftTokensPerImage: number;
+  /** Placeholder of a soft token of a picture. */
   readonly imageTokenId: number;
+  /** Placeholder of a soft token of a clip. */
   readonly audioTokenId: number;
 }
 

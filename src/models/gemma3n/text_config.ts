@@ -14,34 +14,53 @@ export interface RopeParameters {
 
 /** The text decoder: Transformers' `Gemma3nTextConfig`. */
 export interface Gemma3nTextConfig {
+  /** V: all ids, those of pictures and sound included. */
   readonly vocabSize: number;
+  /** D. */
   readonly hiddenSize: number;
   /** FFN width of each layer. */
   readonly intermediateSize: readonly number[];
+  /** L. */
   readonly numHiddenLayers: number;
+  /** N. */
   readonly numAttentionHeads: number;
+  /** K. */
   readonly numKeyValueHeads: number;
+  /** H. */
   readonly headDim: number;
+  /** Tokens of the longest sequence the model was made for. */
   readonly maxPositionEmbeddings: number;
+  /** Added to the mean square in all norms. */
   readonly rmsNormEps: number;
   /** Keys a row of a sliding layer sees, itself included. */
   readonly slidingWindow: number;
+  /** Kind of attention of each layer. */
   readonly layerTypes: readonly LayerType[];
+  /** Rotary embedding of each kind of layer. */
   readonly ropeParameters: Readonly<Record<LayerType, RopeParameters>>;
   /** Final logits become cap * tanh(logit / cap); `undefined` for none. */
   readonly finalLogitSoftcapping: number | undefined;
+  /** Rows of the per-layer embedding table. */
   readonly vocabSizePerLayerInput: number;
+  /** P. */
   readonly hiddenSizePerLayerInput: number;
+  /** The stream that attention and MLP compute on. */
   readonly altupActiveIdx: number;
+  /** Whether a learned scale is applied after the correction. */
   readonly altupCorrectScale: boolean;
+  /** A. */
   readonly altupNumInputs: number;
   /** Layers at the end that use the cache of an earlier layer. */
   readonly numKvSharedLayers: number;
+  /** R. */
   readonly laurelRank: number;
   /** Share of the FFN's gate that the Gaussian top-k sets to zero, by layer; 0 for none. */
   readonly activationSparsityPattern: readonly number[];
+  /** Id before every text. */
   readonly bosTokenId: number;
+  /** Ids that end an answer. */
   readonly eosTokenId: readonly number[];
+  /** Id that fills up shorter sequences of a batch. */
   readonly padTokenId: number;
 }
 
