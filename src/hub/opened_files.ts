@@ -18,6 +18,8 @@ export interface FileOpener {
   open(
     name: string,
   ): OpenedFile | undefined | Promise<OpenedFile | undefined>;
+  /** Name of the GGUF file that holds the weights, where they are in one. */
+  readonly gguf?: string | undefined;
 }
 
 /** The files that an object opens. */

@@ -1,22 +1,27 @@
-// One view over a checkpoint: a single safetensors file, or shards named by
-// model.safetensors.index.json. Data is read in blocks of rows, a row being one
-// slice along a tensor's first dimension.
-import type { StorageDtype } from "../core/dtype.ts";
-import { CheckpointError, UnsupportedError } from "../core/errors.ts";
+// One view over a checkpoint: a single safetensors file, shards named by
+// model.safetensors.index.json, or a GGUF file. Data is read in blocks of rows,
+// a row being one slice along a tensor's first dimension.
+import type { CheckpointDtype, StorageDtype } from "../core/dtype.ts";
+import { CheckpointError } from "../core/errors.ts";
 import type { Shape } from "../core/shape.ts";
 import type { ByteSource } from "./byte_source.ts";
+import { openGgufCheckpoint } from "./gguf_checkpoint.ts";
 import type { ModelFiles } from "./model_files.ts";
 import {
   readSafetensorsHeader,
   type SafetensorsHeader,
-  type SafetensorsTensor,
 } from "./safetensors.ts";
 import { INDEX_NAME, readShardIndex } from "./shard_index.ts";
+import {
+  closeAll,
+  type StoredTensor,
+  storedTensors,
+} from "./stored_tensors.ts";
 
 /** A tensor of a checkpoint. */
 export interface CheckpointTensor {
   readonly name: string;
-  readonly dtype: StorageDtype;
+  readonly dtype: CheckpointDtype;
   readonly shape: Shape;
   /** Name of the file that holds it. */
   readonly file: string;
@@ -30,7 +35,7 @@ export interface CheckpointTensor {
 export interface RowBlock {
   readonly firstRow: number;
   readonly rows: number;
-  readonly dtype: StorageDtype;
+  readonly dtype: CheckpointDtype;
   /** Little-endian; valid until the next block is asked for. */
   readonly bytes: Uint8Array;
 }
@@ -45,7 +50,8 @@ export interface Checkpoint extends AsyncDisposable {
    * What is known of a tensor.
    *
    * @throws {CheckpointError} When there is none.
-   * @throws {UnsupportedError} When its elements are not F32, F16 or BF16.
+   * @throws {UnsupportedError} When its elements are of another type than
+   * {@link CheckpointDtype}.
    */
   get(name: string): CheckpointTensor;
   /**
@@ -69,17 +75,11 @@ export interface Checkpoint extends AsyncDisposable {
 
 /** Name of an unsharded checkpoint. */
 const SINGLE_NAME = "model.safetensors";
-const BLOCK_BYTES = 16 * 1024 * 1024;
 const STORAGE: Readonly<Record<string, StorageDtype>> = {
   F32: "f32",
   F16: "f16",
   BF16: "bf16",
 };
-
-interface Located extends SafetensorsTensor {
-  readonly file: string;
-  readonly source: ByteSource;
-}
 
 /**
  * Opens the checkpoint of a model and reads its headers. Dispose it to close
@@ -90,6 +90,9 @@ interface Located extends SafetensorsTensor {
  * @throws {HubError} When the network fails.
  */
 export async function openCheckpoint(files: ModelFiles): Promise<Checkpoint> {
+  if (files.gguf !== undefined) {
+    return await openGgufCheckpoint(files, files.gguf);
+  }
   const sources: ByteSource[] = [];
   const open = async (file: string) => {
     const source = await files.open(file);
@@ -101,7 +104,7 @@ export async function openCheckpoint(files: ModelFiles): Promise<Checkpoint> {
     const tensors = single === undefined
       ? await locateSharded(files, open)
       : locate(SINGLE_NAME, single, await readSafetensorsHeader(single));
-    return checkpoint(files.describe(), tensors, sources);
+    return storedTensors(files.describe(), tensors, sources);
   } catch (error) {
     await closeAll(sources);
     throw error;
@@ -112,18 +115,24 @@ function locate(
   file: string,
   source: ByteSource,
   header: SafetensorsHeader,
-): Map<string, Located> {
+): Map<string, StoredTensor> {
   return new Map(
     [...header.tensors].map((
       [name, tensor],
-    ) => [name, { ...tensor, file, source }]),
+    ) => [name, {
+      ...tensor,
+      file,
+      source,
+      dtype: STORAGE[tensor.dtype],
+      storedAs: tensor.dtype,
+    }]),
   );
 }
 
 async function locateSharded(
   files: ModelFiles,
   open: (file: string) => Promise<ByteSource | undefined>,
-): Promise<Map<string, Located>> {
+): Promise<Map<string, StoredTensor>> {
   const text = await files.readText(INDEX_NAME);
   if (text === undefined) {
     throw new CheckpointError(
@@ -132,7 +141,7 @@ async function locateSharded(
     );
   }
   const index = readShardIndex(text);
-  const tensors = new Map<string, Located>();
+  const tensors = new Map<string, StoredTensor>();
   for (const [file, names] of index.shards) {
     const source = await open(file);
     if (source === undefined) {
@@ -161,7 +170,7 @@ async function locateSharded(
 
 function checkTotalSize(
   wanted: number | undefined,
-  tensors: ReadonlyMap<string, Located>,
+  tensors: ReadonlyMap<string, StoredTensor>,
 ): void {
   if (wanted === undefined) return;
   let found = 0;
@@ -173,88 +182,4 @@ function checkTotalSize(
       { file: INDEX_NAME },
     );
   }
-}
-
-function checkpoint(
-  description: string,
-  tensors: ReadonlyMap<string, Located>,
-  sources: readonly ByteSource[],
-): Checkpoint {
-  const find = (name: string): Located => {
-    const found = tensors.get(name);
-    if (found === undefined) {
-      throw new CheckpointError(
-        `Cannot find tensor "${name}" in the checkpoint of ${description}`,
-        { tensor: name },
-      );
-    }
-    return found;
-  };
-  const get = (name: string) => describeTensor(name, find(name));
-  const readRows: Checkpoint["readRows"] = async (
-    name,
-    firstRow,
-    rows,
-    into,
-  ) => {
-    const tensor = get(name);
-    checkRows(tensor, firstRow, rows);
-    const { source, offset } = find(name);
-    const { rowBytes } = tensor;
-    return await source.read(
-      offset + firstRow * rowBytes,
-      rows * rowBytes,
-      into,
-    );
-  };
-  return {
-    names: () => [...tensors.keys()],
-    has: (name) => tensors.has(name),
-    get,
-    readRows,
-    async *rowBlocks(name, maxBytes = BLOCK_BYTES) {
-      const { rows, rowBytes, dtype } = get(name);
-      if (rowBytes === 0) return;
-      const step = Math.max(1, Math.floor(maxBytes / rowBytes));
-      const buffer = new Uint8Array(Math.min(step, rows) * rowBytes);
-      for (let firstRow = 0; firstRow < rows; firstRow += step) {
-        const count = Math.min(step, rows - firstRow);
-        const bytes = await readRows(name, firstRow, count, buffer);
-        yield { firstRow, rows: count, dtype, bytes };
-      }
-    },
-    [Symbol.asyncDispose]: () => closeAll(sources),
-  };
-}
-
-function describeTensor(name: string, found: Located): CheckpointTensor {
-  const dtype = STORAGE[found.dtype];
-  if (dtype === undefined) {
-    throw new UnsupportedError(
-      `Cannot use tensor "${name}" of "${found.file}" as a weight: its elements are ${found.dtype}, not F32, F16 or BF16`,
-    );
-  }
-  const { shape, file, byteLength } = found;
-  const rows = shape[0] ?? 1;
-  const rowBytes = rows === 0 ? 0 : byteLength / rows;
-  return { name, dtype, shape, file, rows, rowBytes };
-}
-
-function checkRows(
-  tensor: CheckpointTensor,
-  firstRow: number,
-  rows: number,
-): void {
-  if (firstRow < 0 || rows < 0 || firstRow + rows > tensor.rows) {
-    throw new CheckpointError(
-      `Cannot read rows ${firstRow} to ${
-        firstRow + rows
-      } of tensor "${tensor.name}": it has ${tensor.rows}`,
-      { tensor: tensor.name, file: tensor.file },
-    );
-  }
-}
-
-async function closeAll(sources: readonly ByteSource[]): Promise<void> {
-  await Promise.all(sources.map((source) => source.close()));
 }

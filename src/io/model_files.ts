@@ -23,6 +23,8 @@ export interface ModelFiles {
   readText(name: string): Promise<string | undefined>;
   /** Where the files are, for messages: a path, an address or a hub id. */
   describe(): string;
+  /** Name of the GGUF file that holds the weights, where the source names one. */
+  readonly gguf?: string | undefined;
 }
 
 /** Most bytes a text file may have: a guard against reading weights as text. */

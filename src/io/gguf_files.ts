@@ -1,0 +1,67 @@
+// A GGUF file as a model's folder: the JSON files that Transformers has beside
+// the weights, made from the metadata. Files that do lie beside it win, except
+// config.json, which may belong to another model there.
+import type { JsonObject } from "../core/json.ts";
+import type { GgufHeader } from "./gguf.ts";
+import { readGgufHeader } from "./gguf.ts";
+import { checkArchitecture, partNames } from "./gguf_checkpoint.ts";
+import { ggufConfig, ggufGenerationConfig } from "./gguf_config.ts";
+import { ggufTokenizerConfig, ggufTokenizerJson } from "./gguf_tokenizer.ts";
+import type { ModelFiles } from "./model_files.ts";
+import { CheckpointError } from "../core/errors.ts";
+
+const FROM_METADATA: Readonly<
+  Record<string, (header: GgufHeader, file: string) => JsonObject>
+> = {
+  "config.json": ggufConfig,
+  "generation_config.json": ggufGenerationConfig,
+  "tokenizer.json": ggufTokenizerJson,
+  "tokenizer_config.json": ggufTokenizerConfig,
+};
+
+/**
+ * The files of a model whose weights are in a GGUF file.
+ *
+ * @param files The folder that holds the file.
+ * @param name The file; of a split model, any part.
+ */
+export function ggufFiles(files: ModelFiles, name: string): ModelFiles {
+  let header: Promise<GgufHeader> | undefined;
+  const readHeader = () => header ??= openHeader(files, name);
+  return {
+    gguf: name,
+    open: files.open,
+    describe: () => `${files.describe()}/${name}`,
+    async readText(file) {
+      const make = Object.hasOwn(FROM_METADATA, file)
+        ? FROM_METADATA[file]
+        : undefined;
+      const beside = file === "config.json"
+        ? undefined
+        : await files.readText(file);
+      if (beside !== undefined || make === undefined) return beside;
+      return JSON.stringify(make(await readHeader(), name));
+    },
+  };
+}
+
+async function openHeader(
+  files: ModelFiles,
+  name: string,
+): Promise<GgufHeader> {
+  const first = partNames(name)[0]!;
+  const source = await files.open(first);
+  if (source === undefined) {
+    throw new CheckpointError(
+      `Cannot find "${first}" in ${files.describe()}`,
+      { file: first },
+    );
+  }
+  try {
+    const header = await readGgufHeader(source);
+    checkArchitecture(header, first);
+    return header;
+  } finally {
+    await source.close();
+  }
+}
