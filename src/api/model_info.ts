@@ -1,5 +1,5 @@
 // What a checkpoint is and what it takes to run it, without loading it.
-import type { StorageDtype } from "../core/dtype.ts";
+import type { CheckpointDtype } from "../core/dtype.ts";
 import { numel } from "../core/shape.ts";
 import type { ModelSource } from "../hub/source.ts";
 import { openCheckpoint } from "../io/checkpoint.ts";
@@ -22,7 +22,7 @@ export interface ModelInfo {
   /** Number of tensors. */
   readonly tensors: number;
   /** Bytes of the tensors in each number format. */
-  readonly storedBytes: Readonly<Partial<Record<StorageDtype, number>>>;
+  readonly storedBytes: Readonly<Partial<Record<CheckpointDtype, number>>>;
   /** Most tokens of a sequence, as it would be loaded. */
   readonly contextLength: number;
   /** Bytes of memory that the text decoder takes, as it would be loaded. */
@@ -62,7 +62,7 @@ export async function modelInfo(
   await using measured = await createDevice();
   const names = decoderNames(checkpoint);
   new Decoder(measured, checkpoint, names, config, sizes).plan();
-  const storedBytes: Partial<Record<StorageDtype, number>> = {};
+  const storedBytes: Partial<Record<CheckpointDtype, number>> = {};
   for (const name of checkpoint.names()) {
     const { dtype, shape, rows, rowBytes } = checkpoint.get(name);
     if (numel(shape) === 0) continue;

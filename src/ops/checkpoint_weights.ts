@@ -1,9 +1,10 @@
 // A WeightLoader over a checkpoint and a device: declares, then streams.
-import { decodeToFloat32 } from "../core/dtype.ts";
+import { isBlockDtype } from "../core/dtype.ts";
 import { CheckpointError } from "../core/errors.ts";
 import { formatShape, sameShape, type Shape } from "../core/shape.ts";
 import type { Checkpoint, RowBlock } from "../io/checkpoint.ts";
-import type { Device, WeightKind } from "./device.ts";
+import { decodeRows } from "../quant/blocks.ts";
+import type { Device, WeightKind, WeightRows } from "./device.ts";
 import type { Weight } from "./ops.ts";
 import type { WeightLoader, WeightOptions } from "./weight_loader.ts";
 
@@ -22,6 +23,9 @@ export interface LoadOptions {
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
+
+/** Blocks of a GGUF file are decoded on the way, to up to eight times their size. */
+const BLOCK_READ_BYTES = 2 * 1024 * 1024;
 
 interface Declared {
   readonly name: string;
@@ -85,13 +89,12 @@ export class CheckpointWeights implements WeightLoader {
     const totalBytes = this.#declared.reduce((sum, d) => sum + d.bytes, 0);
     let loadedBytes = 0;
     for (const { name, weight, map } of this.#declared) {
-      for await (const block of this.#checkpoint.rowBlocks(name)) {
+      const { dtype } = this.#checkpoint.get(name);
+      const bytes = isBlockDtype(dtype) ? BLOCK_READ_BYTES : undefined;
+      for await (const block of this.#checkpoint.rowBlocks(name, bytes)) {
         options.signal?.throwIfAborted();
         loadedBytes += block.bytes.byteLength;
-        await this.#device.writeWeight(
-          weight,
-          map ? mapped(block, map) : block,
-        );
+        await this.#device.writeWeight(weight, weightRows(block, map));
         options.onProgress?.({ loadedBytes, totalBytes, tensor: name });
       }
     }
@@ -125,7 +128,11 @@ export function checkedTensor(
   return tensor;
 }
 
-function mapped(block: RowBlock, map: (value: number) => number): RowBlock {
-  const values = decodeToFloat32(block.bytes, block.dtype).map(map);
+/** A block as devices take it. */
+function weightRows(block: RowBlock, map: WeightOptions["map"]): WeightRows {
+  const { dtype } = block;
+  if (map === undefined && !isBlockDtype(dtype)) return { ...block, dtype };
+  let values = decodeRows(block.bytes, dtype);
+  if (map !== undefined) values = values.map(map);
   return { ...block, dtype: "f32", bytes: new Uint8Array(values.buffer) };
 }

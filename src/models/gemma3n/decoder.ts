@@ -1,6 +1,5 @@
 // The text decoder on its device: weights, caches, and the run of one call's
 // tokens through as many steps as they need.
-import { decodeToFloat32 } from "../../core/dtype.ts";
 import { ContextLengthError, InputError } from "../../core/errors.ts";
 import type { Checkpoint } from "../../io/checkpoint.ts";
 import {
@@ -9,6 +8,7 @@ import {
   type LoadOptions,
 } from "../../ops/checkpoint_weights.ts";
 import type { Device } from "../../ops/device.ts";
+import { decodeRows } from "../../quant/blocks.ts";
 import type { Gemma3nConfig } from "./config.ts";
 import { type DecoderOutput, OutputCollector } from "./decoder_output.ts";
 import { DecoderSteps } from "./decoder_step.ts";
@@ -240,7 +240,6 @@ function perLayerTable(
   ]);
   return new PerLayerEmbeddings(
     textConfig,
-    async (row) =>
-      decodeToFloat32(await checkpoint.readRows(name, row, 1), dtype),
+    async (row) => decodeRows(await checkpoint.readRows(name, row, 1), dtype),
   );
 }
