@@ -18,13 +18,23 @@
  */
 export { AutoProcessor } from "./src/api/auto_processor.ts";
 export type { DeviceOption, DtypeOption } from "./src/api/devices.ts";
+export { Gemma3nForCausalLM } from "./src/api/gemma3n_for_causal_lm.ts";
 export { Gemma3nForConditionalGeneration } from "./src/api/gemma3n_for_conditional_generation.ts";
+export { Gemma3nModel } from "./src/api/gemma3n_model.ts";
+export { Gemma3nTextModel } from "./src/api/gemma3n_text_model.ts";
+export type { CallOptions } from "./src/api/media_features.ts";
 export { type ModelInfo, modelInfo } from "./src/api/model_info.ts";
 export type {
+  CacheOptions,
   ForwardOptions,
+  ForwardStates,
   Gemma3nGenerateOptions,
   Gemma3nInputs,
+  Gemma3nModelOutput,
   Gemma3nOutput,
+  Gemma3nTextGenerateOptions,
+  Gemma3nTextInputs,
+  ModelForwardOptions,
   PastKeyValues,
 } from "./src/api/model_io.ts";
 export type { ModelOptions, SourceOptions } from "./src/api/model_options.ts";
@@ -94,7 +104,11 @@ export type {
   LayerType,
   RopeParameters,
 } from "./src/models/gemma3n/config.ts";
-export type { AudioFeaturesOutput } from "./src/models/gemma3n/model.ts";
+export type {
+  AudioFeaturesOutput,
+  ModelPart,
+  PartProgress,
+} from "./src/models/gemma3n/media_towers.ts";
 export type { StorageDtype } from "./src/core/dtype.ts";
 export { SequenceCache } from "./src/models/gemma3n/sequence_cache.ts";
 export type { LoadProgress } from "./src/ops/checkpoint_weights.ts";

@@ -3,6 +3,7 @@
 /** Runs calls in the order they came, never two at once. */
 export class CallQueue {
   #last: Promise<unknown> = Promise.resolve();
+  #closed: (() => Error) | undefined;
 
   /**
    * Runs `call` when those before it have ended, whatever became of them. A
@@ -16,6 +17,7 @@ export class CallQueue {
       const turn = async () => {
         signal?.removeEventListener("abort", abort);
         if (signal?.aborted) return reject(signal.reason);
+        if (this.#closed) return reject(this.#closed());
         try {
           resolve(await call());
         } catch (error) {
@@ -24,6 +26,11 @@ export class CallQueue {
       };
       this.#last = this.#last.then(turn);
     });
+  }
+
+  /** Lets the running call end; those that wait, and all to come, reject with `reason()`. */
+  close(reason: () => Error): void {
+    this.#closed = reason;
   }
 
   /** Resolves when everything queued so far has ended. */

@@ -1,40 +1,34 @@
 // The model a user loads. Transformers' Gemma3nForConditionalGeneration.
-import { InputError } from "../core/errors.ts";
 import type { HostTensor } from "../core/tensor.ts";
-import { generate, type GenerateResult } from "../generation/generate.ts";
+import type { GenerateResult } from "../generation/generate.ts";
 import type { GenerationConfig } from "../generation/generation_config.ts";
-import { parseGenerationConfig } from "../generation/parse_generation_config.ts";
 import type { ModelSource } from "../hub/source.ts";
-import { type Checkpoint, openCheckpoint } from "../io/checkpoint.ts";
 import type { Gemma3nConfig } from "../models/gemma3n/config.ts";
-import type { DecoderInput } from "../models/gemma3n/decoder.ts";
-import {
-  type AudioFeaturesOutput,
-  Gemma3nRuntime,
-} from "../models/gemma3n/model.ts";
-import {
-  placeSoftTokens,
-  type UnpaddedSequence,
-  unpadSequences,
-} from "../models/gemma3n/model_inputs.ts";
-import { padHiddenStates, padLogits } from "../models/gemma3n/model_outputs.ts";
+import type { AudioFeaturesOutput } from "../models/gemma3n/media_towers.ts";
 import type { SequenceCache } from "../models/gemma3n/sequence_cache.ts";
-import { CallQueue } from "./call_queue.ts";
-import { decoderOptions } from "./decoder_options.ts";
-import { deviceFactory, resolveDtype } from "./devices.ts";
-import { Gemma3nLanguageModel } from "./language_model.ts";
+import { forward } from "./forward.ts";
+import { generateBatch } from "./generate.ts";
+import { LoadedModel } from "./loaded_model.ts";
 import {
-  type ForwardOptions,
-  type Gemma3nGenerateOptions,
-  type Gemma3nInputs,
-  type Gemma3nOutput,
-  listCaches,
+  audioFeaturesOf,
+  type CallOptions,
+  imageFeaturesOf,
+} from "./media_features.ts";
+import type {
+  CacheOptions,
+  ForwardOptions,
+  Gemma3nGenerateOptions,
+  Gemma3nInputs,
+  Gemma3nOutput,
 } from "./model_io.ts";
-import { readConfig } from "./model_config.ts";
-import { type ModelOptions, openSource, readJson } from "./model_options.ts";
+import type { ModelOptions } from "./model_options.ts";
 
 /**
  * Gemma 3n: text, pictures and sound in, text out.
+ *
+ * Calls on one model may overlap: they are queued, and the steps of several
+ * generations take turns. Each generation has a cache of its own; one that
+ * finds no room waits for another to end.
  *
  * @example
  * ```ts
@@ -53,28 +47,12 @@ export class Gemma3nForConditionalGeneration implements AsyncDisposable {
   readonly config: Gemma3nConfig;
   /** Defaults of `generate()`, from generation_config.json. */
   readonly generationConfig: GenerationConfig;
-  readonly #runtime: Gemma3nRuntime;
-  readonly #checkpoint: Checkpoint;
-  readonly #languageModel: Gemma3nLanguageModel;
-  readonly #queue = new CallQueue();
-  readonly #warn: (warning: string) => void;
-  #disposed = false;
+  readonly #model: LoadedModel;
 
-  private constructor(
-    runtime: Gemma3nRuntime,
-    checkpoint: Checkpoint,
-    generationConfig: GenerationConfig,
-    warn: (warning: string) => void,
-  ) {
-    this.config = runtime.config;
-    this.generationConfig = generationConfig;
-    this.#runtime = runtime;
-    this.#checkpoint = checkpoint;
-    this.#languageModel = new Gemma3nLanguageModel(
-      runtime.decoder,
-      this.#queue,
-    );
-    this.#warn = warn;
+  private constructor(model: LoadedModel) {
+    this.config = model.config;
+    this.generationConfig = model.generationConfig;
+    this.#model = model;
   }
 
   /**
@@ -84,6 +62,7 @@ export class Gemma3nForConditionalGeneration implements AsyncDisposable {
    * @param source Hub id, local directory, URL of a folder, or an object that opens files by name.
    * @throws {CheckpointError} When the checkpoint is damaged or incomplete.
    * @throws {UnsupportedError} When it needs something this version lacks.
+   * @throws {InputError} When an option cannot be used, or there is no such directory.
    * @throws {DeviceError} When it does not fit into memory, with the figures.
    * @throws {HubError} When a file cannot be fetched.
    */
@@ -91,115 +70,55 @@ export class Gemma3nForConditionalGeneration implements AsyncDisposable {
     source: ModelSource,
     options: ModelOptions = {},
   ): Promise<Gemma3nForConditionalGeneration> {
-    const { platform, files, warn } = await openSource(source, options);
-    const { device = "auto", dtype = "auto", onProgress, signal } = options;
-    const createDevice = deviceFactory(device, platform, options.wasmModule);
-    const config = await readConfig(files);
-    const generationJson = await readJson(files, "generation_config.json");
-    const generationConfig = generationJson === undefined
-      ? { eosTokenId: config.textConfig.eosTokenId }
-      : parseGenerationConfig(generationJson, warn);
-    if ((options.threads ?? 1) > 1) {
-      warn(
-        `Threads: ${options.threads} were asked for, this version computes with 1`,
-      );
-    }
-    const checkpoint = await openCheckpoint(files);
-    try {
-      resolveDtype(dtype, checkpoint);
-      const runtime = await Gemma3nRuntime.load({
-        config,
-        checkpoint,
-        createDevice,
-        decoder: decoderOptions(config, options),
-        onWarning: warn,
-      }, { onProgress, signal });
-      return new Gemma3nForConditionalGeneration(
-        runtime,
-        checkpoint,
-        generationConfig,
-        warn,
-      );
-    } catch (error) {
-      await checkpoint[Symbol.asyncDispose]();
-      throw error;
-    }
+    const parts = { towers: true, head: true };
+    return new Gemma3nForConditionalGeneration(
+      await LoadedModel.load(source, options, parts),
+    );
   }
 
   /**
    * Runs the model over a batch.
    *
-   * @throws {InputError} When inputs do not fit together.
+   * @throws {InputError} When inputs do not fit together or hold NaN, or the model was disposed.
    * @throws {ContextLengthError} When a sequence does not fit.
+   * @throws {UnsupportedError} When there are media and the checkpoint has no tower for them.
    */
-  forward(
+  async forward(
     inputs: Gemma3nInputs,
     options: ForwardOptions = {},
   ): Promise<Gemma3nOutput> {
-    return this.#run(() => this.#forward(inputs, options), options.signal);
+    const { kept, ...states } = await forward(
+      this.#model,
+      inputs,
+      options,
+      "logits",
+    );
+    return { logits: kept, ...states };
   }
 
   /**
    * Continues each sequence of a batch until it ends. What the options leave
    * out comes from `generationConfig`.
    *
-   * @throws {InputError} When inputs or options cannot be used.
+   * @throws {InputError} When inputs or options cannot be used, or the model was disposed, also while it ran.
    * @throws {ContextLengthError} When a sequence does not fit.
+   * @throws {UnsupportedError} When there are media and the checkpoint has no tower for them.
    */
-  async generate(options: Gemma3nGenerateOptions): Promise<GenerateResult> {
-    const {
-      inputIds,
-      attentionMask,
-      tokenTypeIds: _tokenTypeIds,
-      pixelValues,
-      inputFeatures,
-      inputFeaturesMask,
-      pastKeyValues,
-      ...generation
-    } = options;
-    const inputs = {
-      inputIds,
-      attentionMask,
-      pixelValues,
-      inputFeatures,
-      inputFeaturesMask,
-    };
-    const { signal } = generation;
-    const caches = listCaches(pastKeyValues, inputIds.shape[0] ?? 0);
-    const whole = unpadSequences(inputIds, attentionMask);
-    const fresh = whole.map(({ ids, columns }, i) => {
-      const cached = caches?.[i]?.length ?? 0;
-      return { ids: ids.subarray(cached), columns: columns.subarray(cached) };
-    });
-    const sequences = await this.#run(
-      async () => (await this.#softTokens(inputs, fresh, signal)).sequences,
-      signal,
-    );
-    const prompts = sequences.map(({ soft }, i) => ({
-      inputIds: whole[i]!.ids,
-      soft,
-      cache: caches?.[i],
-    }));
-    return await generate(this.#languageModel, prompts, {
-      onWarning: this.#warn,
-      ...generation,
-      generationConfig: this.generationConfig,
-    });
+  generate(options: Gemma3nGenerateOptions): Promise<GenerateResult> {
+    return generateBatch(this.#model, options);
   }
 
   /**
    * Soft tokens of pictures, `[N, 3, H, W]` -> `[N, S, D]`.
    *
    * @throws {UnsupportedError} When the checkpoint has no vision tower.
+   * @throws {InputError} When the tensor has another shape or values that are not finite.
    */
   getImageFeatures(
     pixelValues: HostTensor<"float32">,
-    { signal }: { readonly signal?: AbortSignal | undefined } = {},
+    options: CallOptions = {},
   ): Promise<HostTensor<"float32">> {
-    return this.#run(
-      () => this.#runtime.imageFeatures(pixelValues, { signal }),
-      signal,
-    );
+    return imageFeaturesOf(this.#model, pixelValues, options);
   }
 
   /**
@@ -208,18 +127,18 @@ export class Gemma3nForConditionalGeneration implements AsyncDisposable {
    * `{ features [C, S, D], mask [C, S] }`.
    *
    * @throws {UnsupportedError} When the checkpoint has no audio tower.
+   * @throws {InputError} When the tensors have other shapes or values that are not finite.
    */
   getAudioFeatures(
     inputFeatures: HostTensor<"float32">,
     inputFeaturesMask: HostTensor<"uint8">,
-    { signal }: { readonly signal?: AbortSignal | undefined } = {},
+    options: CallOptions = {},
   ): Promise<AudioFeaturesOutput> {
-    return this.#run(
-      () =>
-        this.#runtime.audioFeatures(inputFeatures, inputFeaturesMask, {
-          signal,
-        }),
-      signal,
+    return audioFeaturesOf(
+      this.#model,
+      inputFeatures,
+      inputFeaturesMask,
+      options,
     );
   }
 
@@ -227,112 +146,24 @@ export class Gemma3nForConditionalGeneration implements AsyncDisposable {
    * Makes the cache of a sequence, of at most `maxLength` tokens (default: the
    * model's `contextLength`).
    *
+   * @throws {InputError} When `maxLength` is no whole number of at least 1, or the model was disposed.
    * @throws {ContextLengthError} When `maxLength` is more than the `contextLength`.
    * @throws {DeviceError} When no room is left for another cache.
    */
-  createCache(
-    { maxLength }: { readonly maxLength?: number | undefined } = {},
-  ): SequenceCache {
-    this.#checkAlive();
-    return this.#runtime.decoder.createCache(maxLength);
+  createCache({ maxLength }: CacheOptions = {}): SequenceCache {
+    return this.#model.createCache(maxLength);
   }
 
-  /** Waits for running calls, then gives all memory back and closes the files. */
-  async dispose(): Promise<void> {
-    if (this.#disposed) return;
-    this.#disposed = true;
-    await this.#queue.idle();
-    await this.#runtime[Symbol.asyncDispose]();
-    await this.#checkpoint[Symbol.asyncDispose]();
+  /**
+   * Lets the running step end, then gives all memory back and closes the
+   * files. Calls that are not done reject; further ones do, too.
+   */
+  dispose(): Promise<void> {
+    return this.#model.dispose();
   }
 
   /** Disposes the model at the end of an `await using` block. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
-  }
-
-  #run<T>(call: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    this.#checkAlive();
-    return this.#queue.run(call, signal);
-  }
-
-  #checkAlive(): void {
-    if (this.#disposed) {
-      throw new InputError(
-        "Cannot use the model: it was disposed; load it again",
-      );
-    }
-  }
-
-  async #forward(
-    inputs: Gemma3nInputs,
-    options: ForwardOptions,
-  ): Promise<Gemma3nOutput> {
-    const { pastKeyValues, logitsToKeep = 0, signal } = options;
-    const { outputHiddenStates = false } = options;
-    const T = inputs.inputIds.shape[1] ?? 0;
-    const firstColumn = logitsToKeep > 0 ? Math.max(0, T - logitsToKeep) : 0;
-    const unpadded = unpadSequences(inputs.inputIds, inputs.attentionMask);
-    const caches = listCaches(pastKeyValues, unpadded.length);
-    const { sequences, image, audio } = await this.#softTokens(
-      inputs,
-      unpadded,
-      signal,
-    );
-    const { decoder } = this.#runtime;
-    const temporary: SequenceCache[] = [];
-    try {
-      const decoderInputs = sequences.map(({ ids, columns, soft }, i) => {
-        const cache = caches?.[i] ?? decoder.createCache(ids.length);
-        if (caches === undefined) temporary.push(cache);
-        const keep = columns.filter((column) => column >= firstColumn).length;
-        return { cache, ids, soft, keep } satisfies DecoderInput;
-      });
-      const outputs = await decoder.run(decoderInputs, {
-        signal,
-        outputHiddenStates,
-      });
-      const batch = { sequences, outputs, columns: T };
-      return {
-        logits: padLogits(batch, firstColumn, this.config.textConfig),
-        ...(pastKeyValues && { pastKeyValues }),
-        ...(outputHiddenStates && {
-          hiddenStates: padHiddenStates(batch, this.config.textConfig),
-        }),
-        ...(image && { imageHiddenStates: image }),
-        ...(audio && { audioHiddenStates: audio }),
-      };
-    } finally {
-      for (const cache of temporary) cache.dispose();
-    }
-  }
-
-  async #softTokens(
-    inputs: Gemma3nInputs,
-    sequences: readonly Pick<UnpaddedSequence, "ids" | "columns">[],
-    signal: AbortSignal | undefined,
-  ): Promise<{
-    sequences: UnpaddedSequence[];
-    image: HostTensor<"float32"> | undefined;
-    audio: HostTensor<"float32"> | undefined;
-  }> {
-    const { pixelValues, inputFeatures, inputFeaturesMask } = inputs;
-    if (inputFeatures !== undefined && inputFeaturesMask === undefined) {
-      throw new InputError(
-        "Cannot run the model: inputFeatures came without inputFeaturesMask; pass both, as the processor gives them",
-      );
-    }
-    const runtime = this.#runtime;
-    const image = pixelValues &&
-      await runtime.imageFeatures(pixelValues, { signal });
-    const audio = inputFeatures && inputFeaturesMask &&
-      await runtime.padAudioFeatures(
-        await runtime.audioFeatures(inputFeatures, inputFeaturesMask, {
-          signal,
-        }),
-        signal,
-      );
-    const placed = placeSoftTokens(sequences, { image, audio }, this.config);
-    return { sequences: placed, image, audio };
   }
 }

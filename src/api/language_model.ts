@@ -1,5 +1,4 @@
 // The model as generation sees it: sequences over caches, calls queued.
-import { InputError } from "../core/errors.ts";
 import type {
   CausalLm,
   LmCallOptions,
@@ -9,10 +8,10 @@ import type {
   PrefillRequest,
   StepInput,
 } from "../generation/causal_lm.ts";
-import type { Decoder } from "../models/gemma3n/decoder.ts";
+import type { DecoderInput } from "../models/gemma3n/decoder.ts";
 import type { SequenceCache } from "../models/gemma3n/sequence_cache.ts";
 import type { SoftTokens } from "../models/gemma3n/token_embeddings.ts";
-import type { CallQueue } from "./call_queue.ts";
+import type { LoadedModel } from "./loaded_model.ts";
 
 /** A prompt with its soft tokens, and the cache it continues. */
 export interface Gemma3nPrompt extends LmPrompt {
@@ -25,30 +24,28 @@ export interface Gemma3nPrompt extends LmPrompt {
 /** A live sequence. */
 export interface Gemma3nSequence extends LmSequence {
   readonly cache: SequenceCache;
-  /** Whether the cache is given back at the end. */
-  readonly owned: boolean;
+  /** Whether the cache goes back to the pool at the end. */
+  readonly pooled: boolean;
 }
 
-/** {@link CausalLm} over a decoder. */
+/** {@link CausalLm} over a loaded model. */
 export class Gemma3nLanguageModel
   implements CausalLm<Gemma3nPrompt, Gemma3nSequence> {
-  readonly #decoder: Decoder;
-  readonly #queue: CallQueue;
+  readonly #model: LoadedModel;
 
-  /** Joins a decoder and the queue of its model. */
-  constructor(decoder: Decoder, queue: CallQueue) {
-    this.#decoder = decoder;
-    this.#queue = queue;
+  /** Runs on a model, in its queue and with its caches. */
+  constructor(model: LoadedModel) {
+    this.#model = model;
   }
 
   /** V. */
   get vocabSize(): number {
-    return this.#decoder.config.textConfig.vocabSize;
+    return this.#model.config.textConfig.vocabSize;
   }
 
   /** Most positions of a sequence. */
   get contextLength(): number {
-    return this.#decoder.options.contextLength;
+    return this.#model.runtime.decoder.options.contextLength;
   }
 
   /** Starts sequences, see {@link CausalLm.prefill}. */
@@ -56,22 +53,15 @@ export class Gemma3nLanguageModel
     requests: readonly PrefillRequest<Gemma3nPrompt>[],
     { signal }: LmCallOptions = {},
   ): Promise<Prefilled<Gemma3nSequence>[]> {
-    const sequences: Gemma3nSequence[] = [];
+    const sequences = await this.#open(requests, signal);
     try {
-      for (const request of requests) sequences.push(this.#open(request));
-      const outputs = await this.#queue.run(() =>
-        this.#decoder.run(
-          requests.map(({ prompt }, i) => {
-            const { cache } = sequences[i]!;
-            const ids = prompt.inputIds.subarray(cache.length);
-            return { cache, ids, soft: prompt.soft, keep: 1 };
-          }),
-          { signal },
-        ), signal);
-      return outputs.map(({ logits }, i) => ({
-        sequence: sequences[i]!,
-        logits,
-      }));
+      const inputs = requests.map(({ prompt }, i) => {
+        const { cache } = sequences[i]!;
+        const ids = prompt.inputIds.subarray(cache.length);
+        return { cache, ids, soft: prompt.soft, keep: 1 };
+      });
+      const logits = await this.#run(inputs, signal);
+      return sequences.map((sequence, i) => ({ sequence, logits: logits[i]! }));
     } catch (error) {
       this.release(sequences);
       throw error;
@@ -83,45 +73,56 @@ export class Gemma3nLanguageModel
     inputs: readonly StepInput<Gemma3nSequence>[],
     { signal }: LmCallOptions = {},
   ): Promise<Float32Array[]> {
-    const outputs = await this.#queue.run(() =>
-      this.#decoder.run(
-        inputs.map(({ sequence, ids }) => ({
-          cache: sequence.cache,
-          ids: Int32Array.from(ids),
-          keep: ids.length,
-        })),
-        { signal },
-      ), signal);
-    return outputs.map((output) => output.logits);
+    return await this.#run(
+      inputs.map(({ sequence, ids }) => ({
+        cache: sequence.cache,
+        ids: Int32Array.from(ids),
+        keep: ids.length,
+      })),
+      signal,
+    );
   }
 
   /** Gives back what prefill took. */
   release(sequences: readonly Gemma3nSequence[]): void {
-    for (const { cache, owned } of sequences) if (owned) cache.dispose();
+    const pooled = sequences.filter((sequence) => sequence.pooled);
+    this.#model.pool.give(pooled.map(({ cache }) => cache));
   }
 
-  #open({ prompt, maxLength }: PrefillRequest<Gemma3nPrompt>): Gemma3nSequence {
-    const { cache, inputIds } = prompt;
-    if (cache === undefined) {
-      return new CacheSequence(this.#decoder.createCache(maxLength), true);
-    }
-    if (cache.length >= inputIds.length) {
-      throw new InputError(
-        `Cannot continue the cache: it holds ${cache.length} tokens, the prompt has ${inputIds.length}; ` +
-          "pass the whole sequence with at least one new token, or crop the cache",
-      );
-    }
-    return new CacheSequence(cache, false);
+  async #run(
+    inputs: readonly DecoderInput[],
+    signal: AbortSignal | undefined,
+  ): Promise<Float32Array[]> {
+    const { decoder } = this.#model.runtime;
+    const outputs = await this.#model.run(
+      () => decoder.run(inputs, { signal }),
+      signal,
+    );
+    return outputs.map((output) => output.kept);
+  }
+
+  async #open(
+    requests: readonly PrefillRequest<Gemma3nPrompt>[],
+    signal: AbortSignal | undefined,
+  ): Promise<Gemma3nSequence[]> {
+    const lengths = requests.filter(({ prompt }) => prompt.cache === undefined)
+      .map(({ maxLength }) => maxLength);
+    const pooled = await this.#model.pool.take(lengths, signal);
+    return requests.map(({ prompt }) =>
+      prompt.cache === undefined
+        ? new CacheSequence(pooled.shift()!, true)
+        : new CacheSequence(prompt.cache, false)
+    );
   }
 }
 
 class CacheSequence implements Gemma3nSequence {
   readonly cache: SequenceCache;
-  readonly owned: boolean;
+  readonly pooled: boolean;
 
-  constructor(cache: SequenceCache, owned: boolean) {
+  constructor(cache: SequenceCache, pooled: boolean) {
     this.cache = cache;
-    this.owned = owned;
+    this.pooled = pooled;
   }
 
   get length(): number {

@@ -3,7 +3,7 @@ import type { CheckpointDtype } from "../core/dtype.ts";
 import { numel } from "../core/shape.ts";
 import type { ModelSource } from "../hub/source.ts";
 import { openCheckpoint } from "../io/checkpoint.ts";
-import { decoderNames } from "../models/gemma3n/checkpoint_names.ts";
+import { checkpointNames } from "../models/gemma3n/checkpoint_names.ts";
 import type { Gemma3nConfig } from "../models/gemma3n/config.ts";
 import { Decoder } from "../models/gemma3n/decoder.ts";
 import { decoderOptions } from "./decoder_options.ts";
@@ -60,7 +60,7 @@ export async function modelInfo(
   resolveDtype(dtype, checkpoint);
   const sizes = decoderOptions(config, options);
   await using measured = await createDevice();
-  const names = decoderNames(checkpoint);
+  const names = await checkpointNames(checkpoint, config);
   new Decoder(measured, checkpoint, names, config, sizes).plan();
   const storedBytes: Partial<Record<CheckpointDtype, number>> = {};
   for (const name of checkpoint.names()) {

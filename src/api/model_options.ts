@@ -3,7 +3,7 @@
 import { parseJsonObject } from "../core/json.ts";
 import { type ModelSource, resolveSource } from "../hub/source.ts";
 import type { ModelFiles } from "../io/model_files.ts";
-import type { LoadProgress } from "../ops/checkpoint_weights.ts";
+import type { PartProgress } from "../models/gemma3n/media_towers.ts";
 import { detectPlatform } from "../platform/detect.ts";
 import type { Platform } from "../platform/platform.ts";
 import type { DeviceOption, DtypeOption } from "./devices.ts";
@@ -36,8 +36,8 @@ export interface ModelOptions extends SourceOptions {
   readonly prefillChunk?: number | undefined;
   /** Skip layers that share keys and values for prompt tokens whose logits nobody wants. Default true. */
   readonly fastPrefill?: boolean | undefined;
-  /** Told how many bytes of the weights are loaded. */
-  readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
+  /** Told how many bytes and tensors of a part are loaded: of the decoder at first, of a tower when it is first used. */
+  readonly onProgress?: ((progress: PartProgress) => void) | undefined;
   /** Kernels compiled by the caller, where compiling at run time is forbidden. */
   readonly wasmModule?: WebAssembly.Module | undefined;
 }
@@ -48,6 +48,10 @@ export interface OpenedSource {
   readonly files: ModelFiles;
   /** Tells each warning once. */
   readonly warn: (warning: string) => void;
+  /** The caller's signal, until `endLoading()`. */
+  readonly signal: AbortSignal;
+  /** Detaches the caller's signal: files stay in use after loading. */
+  readonly endLoading: () => void;
 }
 
 /** Finds a source and readies the warnings. */
@@ -57,13 +61,29 @@ export async function openSource(
 ): Promise<OpenedSource> {
   options.signal?.throwIfAborted();
   const platform = await detectPlatform();
-  const { revision, token, signal, onWarning } = options;
+  const { revision, token, onWarning } = options;
+  const { signal, detach } = detachableSignal(options.signal);
   const files = await resolveSource(source, platform, {
     revision,
     token,
     signal,
   });
-  return { platform, files, warn: warnOnce(onWarning ?? defaultWarning) };
+  const warn = warnOnce(onWarning ?? defaultWarning);
+  return { platform, files, warn, signal, endLoading: detach };
+}
+
+// Sources keep their signal. An abort after loading must not reach the rows of
+// the per-layer table or the towers, which are read later.
+function detachableSignal(
+  signal: AbortSignal | undefined,
+): { signal: AbortSignal; detach: () => void } {
+  const controller = new AbortController();
+  const abort = () => controller.abort(signal?.reason);
+  signal?.addEventListener("abort", abort, { once: true });
+  return {
+    signal: controller.signal,
+    detach: () => signal?.removeEventListener("abort", abort),
+  };
 }
 
 /** Reads a JSON file of a model; `undefined` when there is none. */

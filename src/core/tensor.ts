@@ -2,6 +2,12 @@
 import { InputError } from "./errors.ts";
 import { formatShape, numel, type Shape } from "./shape.ts";
 
+const DATA_TYPES = {
+  float32: Float32Array,
+  int32: Int32Array,
+  uint8: Uint8Array,
+} as const;
+
 /** Typed array of each element type of a {@link HostTensor}. */
 export interface HostData {
   /** 32-bit floats. */
@@ -51,4 +57,53 @@ export function hostTensor<T extends HostDtype>(
     );
   }
   return { dtype, shape, data };
+}
+
+/**
+ * Checks a tensor that callers without types may have made of anything.
+ *
+ * @param name What it is called, for messages.
+ * @param dims Names of the dimensions it must have, e.g. `["B", "T"]`.
+ * @throws {InputError} When it is no tensor of this type and rank, or its data
+ * does not fill its shape.
+ */
+export function checkHostTensor(
+  tensor: unknown,
+  name: string,
+  dtype: HostDtype,
+  dims: readonly string[],
+): void {
+  const fail = (found: string): never => {
+    throw new InputError(
+      `Cannot use "${name}": ${found}, wanted { dtype: "${dtype}", shape: [${
+        dims.join(",")
+      }], data: ${DATA_TYPES[dtype].name} }`,
+    );
+  };
+  if (typeof tensor !== "object" || tensor === null) {
+    return fail(`it is ${tensor === null ? "null" : typeof tensor}`);
+  }
+  const { dtype: found, shape, data } = tensor as Partial<HostTensor>;
+  if (found !== dtype) {
+    fail(
+      found === undefined ? "it has no dtype" : `its dtype is "${found}"`,
+    );
+  }
+  if (!(data instanceof DATA_TYPES[dtype])) {
+    fail(
+      `its data is ${(data as unknown)?.constructor?.name ?? String(data)}`,
+    );
+  }
+  const isShape = Array.isArray(shape) &&
+    shape.every((size) => Number.isSafeInteger(size) && size >= 0);
+  if (!isShape || shape.length !== dims.length) {
+    fail(`its shape is ${JSON.stringify(shape)}`);
+  }
+  if (data!.length !== numel(shape!)) {
+    fail(
+      `its shape ${formatShape(shape!)} has ${
+        numel(shape!)
+      } elements and its data ${data!.length}`,
+    );
+  }
 }

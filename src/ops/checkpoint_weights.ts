@@ -14,6 +14,10 @@ export interface LoadProgress {
   readonly loadedBytes: number;
   /** Bytes to read. */
   readonly totalBytes: number;
+  /** Tensors read completely. */
+  readonly loadedTensors: number;
+  /** Tensors to read. */
+  readonly totalTensors: number;
   /** The tensor whose bytes came last. */
   readonly tensor: string;
 }
@@ -87,15 +91,24 @@ export class CheckpointWeights implements WeightLoader {
   /** Streams all declared weights to the device, in blocks of rows. */
   async load(options: LoadOptions = {}): Promise<void> {
     const totalBytes = this.#declared.reduce((sum, d) => sum + d.bytes, 0);
+    const totalTensors = this.#declared.length;
     let loadedBytes = 0;
-    for (const { name, weight, map } of this.#declared) {
-      const { dtype } = this.#checkpoint.get(name);
+    for (const [i, { name, weight, map }] of this.#declared.entries()) {
+      const { rows, dtype } = this.#checkpoint.get(name);
       const bytes = isBlockDtype(dtype) ? BLOCK_READ_BYTES : undefined;
       for await (const block of this.#checkpoint.rowBlocks(name, bytes)) {
         options.signal?.throwIfAborted();
         loadedBytes += block.bytes.byteLength;
         await this.#device.writeWeight(weight, weightRows(block, map));
-        options.onProgress?.({ loadedBytes, totalBytes, tensor: name });
+        const isLast = block.firstRow + block.rows === rows;
+        const loadedTensors = isLast ? i + 1 : i;
+        options.onProgress?.({
+          loadedBytes,
+          totalBytes,
+          loadedTensors,
+          totalTensors,
+          tensor: name,
+        });
       }
     }
   }

@@ -95,9 +95,9 @@ export function audioTowerWeights(
   textHiddenSize: number,
 ): AudioTower {
   return {
-    encoder: encoderWeights(loader.scope("model.audio_tower."), config),
+    encoder: encoderWeights(loader.scope("audio_tower."), config),
     embedder: softEmbedderWeights(
-      loader.scope("model.embed_audio."),
+      loader.scope("embed_audio."),
       config,
       textHiddenSize,
     ),

@@ -37,6 +37,8 @@ export interface Gemma3nConfig {
   readonly imageTokenId: number;
   /** Placeholder of a soft token of a clip. */
   readonly audioTokenId: number;
+  /** Whether the head is the token embedding. */
+  readonly tieWordEmbeddings: boolean;
 }
 
 /**
@@ -73,6 +75,7 @@ export function parseGemma3nConfig(json: JsonObject): Gemma3nConfig {
     ),
     imageTokenId: fields.integer("image_token_id", 262_145),
     audioTokenId: fields.integer("audio_token_id", 262_273),
+    tieWordEmbeddings: fields.boolean("tie_word_embeddings", true),
   };
   checkSoftTokens(config);
   return config;

@@ -1,6 +1,10 @@
 // The text decoder on its device: weights, caches, and the run of one call's
 // tokens through as many steps as they need.
-import { ContextLengthError, InputError } from "../../core/errors.ts";
+import {
+  ContextLengthError,
+  DeviceError,
+  InputError,
+} from "../../core/errors.ts";
 import type { Checkpoint } from "../../io/checkpoint.ts";
 import {
   checkedTensor,
@@ -8,10 +12,12 @@ import {
   type LoadOptions,
 } from "../../ops/checkpoint_weights.ts";
 import type { Device } from "../../ops/device.ts";
+import type { Weight } from "../../ops/ops.ts";
 import { decodeRows } from "../../quant/blocks.ts";
-import type { Gemma3nConfig } from "./config.ts";
+import type { CheckpointNames } from "./checkpoint_names.ts";
+import type { Gemma3nConfig, Gemma3nTextConfig } from "./config.ts";
 import { type DecoderOutput, OutputCollector } from "./decoder_output.ts";
-import { DecoderSteps } from "./decoder_step.ts";
+import { DecoderSteps, type StepResult } from "./decoder_step.ts";
 import { hardEmbedderWeights } from "./multimodal_embedder.ts";
 import { PerLayerEmbeddings } from "./per_layer_inputs.ts";
 import { kvSpecs, SequenceCache } from "./sequence_cache.ts";
@@ -36,7 +42,7 @@ export interface DecoderInput {
   readonly cache: SequenceCache;
   readonly ids: Int32Array;
   readonly soft?: SoftTokens | undefined;
-  /** How many of the last tokens' logits are wanted. */
+  /** How many of the last tokens' outputs are wanted. */
   readonly keep: number;
 }
 
@@ -44,18 +50,12 @@ export interface DecoderInput {
 export interface DecoderRunOptions {
   readonly signal?: AbortSignal | undefined;
   readonly outputHiddenStates?: boolean | undefined;
+  /** What is wanted of the kept tokens. Default `"logits"`. */
+  readonly output?: StepResult | undefined;
 }
 
 /** Rows of a step that gives hidden states, which all live to its end. */
 const HIDDEN_STATES_CHUNK = 16;
-
-/** Where the parts of a checkpoint are. */
-export interface DecoderNames {
-  /** In front of the decoder's names, e.g. `model.language_model.`. */
-  readonly text: string;
-  /** In front of `embed_vision.` and `embed_audio.`, e.g. `model.`. */
-  readonly model: string;
-}
 
 /** A loaded decoder. Calls must not overlap: the model queues them. */
 export class Decoder {
@@ -69,7 +69,7 @@ export class Decoder {
   constructor(
     device: Device,
     checkpoint: Checkpoint,
-    names: DecoderNames,
+    names: CheckpointNames,
     config: Gemma3nConfig,
     options: DecoderOptions,
   ) {
@@ -82,7 +82,11 @@ export class Decoder {
     this.#steps = new DecoderSteps({
       device,
       config,
-      weights: textWeights(root.scope(names.text), textConfig),
+      weights: textWeights(
+        root.scope(names.text),
+        textConfig,
+        headLoader(root, names, textConfig),
+      ),
       hard: hardEmbedders(root.scope(names.model), config),
       table: perLayerTable(checkpoint, names.text, config),
     });
@@ -95,7 +99,7 @@ export class Decoder {
   }
 
   /** Names of the tensors the decoder loads or reads. */
-  tensorNames(names: DecoderNames): string[] {
+  tensorNames(names: CheckpointNames): string[] {
     return [...this.#loader.names(), names.text + PER_LAYER_TABLE];
   }
 
@@ -130,9 +134,20 @@ export class Decoder {
     plan(separate(hiddenChunk), 1, true);
   }
 
-  /** Makes the cache of a new sequence. */
+  /**
+   * Makes the cache of a new sequence.
+   *
+   * @throws {InputError} When `maxLength` is no whole number of at least 1.
+   * @throws {ContextLengthError} When it is more than the `contextLength`.
+   * @throws {DeviceError} When no room is left.
+   */
   createCache(maxLength: number = this.options.contextLength): SequenceCache {
     const { contextLength, prefillChunk } = this.options;
+    if (!Number.isSafeInteger(maxLength) || maxLength < 1) {
+      throw new InputError(
+        `Cannot make a cache of ${maxLength} tokens: "maxLength" must be a whole number of at least 1`,
+      );
+    }
     if (maxLength > contextLength) {
       throw new ContextLengthError(
         `Cannot make a cache of ${maxLength} tokens: the model was loaded with a contextLength of ${contextLength}; ` +
@@ -141,15 +156,31 @@ export class Decoder {
       );
     }
     const { textConfig } = this.config;
-    return new SequenceCache(this.#device, textConfig, maxLength, prefillChunk);
+    try {
+      return new SequenceCache(
+        this.#device,
+        textConfig,
+        maxLength,
+        prefillChunk,
+      );
+    } catch (cause) {
+      if (!(cause instanceof DeviceError)) throw cause;
+      throw new DeviceError(
+        `Cannot make a cache of ${maxLength} tokens: there is room for ${this.options.maxBatchSize} sequences of ${contextLength}, and too little of it is free; ` +
+          'dispose caches, or load the model with a larger "maxBatchSize"',
+        { cause },
+      );
+    }
   }
 
-  /** Feeds tokens to sequences and gives the wanted rows' logits, in order. */
+  /** Feeds tokens to sequences and gives what is wanted of their kept rows, in order. */
   async run(
     inputs: readonly DecoderInput[],
     options: DecoderRunOptions = {},
   ): Promise<DecoderOutput[]> {
-    const V = this.config.textConfig.vocabSize;
+    const { output = "logits" } = options;
+    const { vocabSize, hiddenSize } = this.config.textConfig;
+    const width = output === "logits" ? vocabSize : hiddenSize;
     inputs.forEach((input) => this.#checkInput(input));
     if (new Set(inputs.map((input) => input.cache)).size < inputs.length) {
       throw new InputError(
@@ -167,20 +198,22 @@ export class Decoder {
       })),
       chunk,
     );
-    const collector = new OutputCollector(this.config, inputs);
+    const collector = new OutputCollector(this.config, inputs, width);
     for (const step of steps) {
       for (const { input, segment } of step.parts) {
         inputs[input]!.cache.reserve(segment.rows);
       }
-      const { logits, hiddenStates } = await this.#steps.run(inputs, step, {
+      const { kept, hiddenStates } = await this.#steps.run(inputs, step, {
+        output,
         fastPrefill: this.options.fastPrefill,
         outputHiddenStates: options.outputHiddenStates ?? false,
         signal: options.signal,
       });
-      for (const { input, segment } of step.parts) {
-        inputs[input]!.cache.advance(segment.rows);
+      for (const { input, first, segment } of step.parts) {
+        const { cache, ids } = inputs[input]!;
+        cache.advance(ids.subarray(first, first + segment.rows));
       }
-      collector.addLogits(step, logits, V);
+      collector.addKept(step, kept);
       collector.addHiddenStates(step, hiddenStates);
     }
     return collector.outputs;
@@ -213,6 +246,15 @@ export class Decoder {
       );
     }
   }
+}
+
+function headLoader(
+  load: CheckpointWeights,
+  { head }: CheckpointNames,
+  { vocabSize, hiddenSize }: Gemma3nTextConfig,
+): (() => Weight) | undefined {
+  if (head === undefined) return undefined;
+  return () => load.weight("matrix", head, [vocabSize, hiddenSize]);
 }
 
 function hardEmbedders(

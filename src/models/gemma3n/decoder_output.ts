@@ -4,8 +4,8 @@ import type { ScheduledStep } from "./step_schedule.ts";
 
 /** What a run gives for one sequence. */
 export interface DecoderOutput {
-  /** `[keep, V]` */
-  readonly logits: Float32Array;
+  /** Logits `[keep, V]` or last hidden states `[keep, D]`, as asked for. */
+  readonly kept: Float32Array;
   /** `[A, T, D]` before each layer and after the last, when asked for. */
   readonly hiddenStates: readonly Float32Array[];
 }
@@ -19,28 +19,34 @@ export interface CollectedInput {
 /** Gathers the outputs of steps by sequence. */
 export class OutputCollector {
   /** One for each sequence, complete after the last step. */
-  readonly outputs: { logits: Float32Array; hiddenStates: Float32Array[] }[];
+  readonly outputs: { kept: Float32Array; hiddenStates: Float32Array[] }[];
   readonly #inputs: readonly CollectedInput[];
   readonly #config: Gemma3nConfig;
+  readonly #width: number;
   readonly #filled: number[];
 
-  /** Makes room for the outputs of `inputs`. */
-  constructor(config: Gemma3nConfig, inputs: readonly CollectedInput[]) {
-    const V = config.textConfig.vocabSize;
+  /** Makes room for the outputs of `inputs`, `width` values for each kept row. */
+  constructor(
+    config: Gemma3nConfig,
+    inputs: readonly CollectedInput[],
+    width: number,
+  ) {
+    this.#width = width;
     this.#inputs = inputs;
     this.#config = config;
     this.#filled = inputs.map(() => 0);
     this.outputs = inputs.map(({ ids, keep }) => ({
-      logits: new Float32Array(Math.min(keep, ids.length) * V),
+      kept: new Float32Array(Math.min(keep, ids.length) * width),
       hiddenStates: [],
     }));
   }
 
-  /** Adds the kept rows of a step, `[keep, V]`. */
-  addLogits(step: ScheduledStep, logits: Float32Array, V: number): void {
+  /** Adds the kept rows of a step, `[keep, width]`. */
+  addKept(step: ScheduledStep, rows: Float32Array): void {
+    const width = this.#width;
     step.keepInput.forEach((input, row) => {
-      const values = logits.subarray(row * V, (row + 1) * V);
-      this.outputs[input]!.logits.set(values, this.#filled[input]! * V);
+      const values = rows.subarray(row * width, (row + 1) * width);
+      this.outputs[input]!.kept.set(values, this.#filled[input]! * width);
       this.#filled[input]!++;
     });
   }

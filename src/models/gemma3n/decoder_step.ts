@@ -22,10 +22,14 @@ export interface StepInput {
   readonly soft?: SoftTokens | undefined;
 }
 
+/** What a step gives for its kept rows: `[rows, V]` or, after the last norm, `[rows, D]`. */
+export type StepResult = "logits" | "lastHiddenState";
+
 /** Options of a step. */
 export interface StepOptions {
   readonly fastPrefill: boolean;
   readonly outputHiddenStates: boolean;
+  readonly output: StepResult;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -42,8 +46,8 @@ interface StepValues {
 
 /** What a step gives. */
 export interface StepOutput {
-  /** `[kept rows, V]` */
-  readonly logits: Float32Array;
+  /** What was asked for of the kept rows. */
+  readonly kept: Float32Array;
   /** `[A, rows, D]` before each layer and after the last, when asked for. */
   readonly hiddenStates: readonly Float32Array[];
 }
@@ -97,7 +101,7 @@ export class DecoderSteps {
       device.discard();
       throw error;
     }
-    return await this.#finish(output, step.keep.length, signal);
+    return await this.#finish(output, step.keep.length, options);
   }
 
   /** Embeds one id of the audio or vision vocabulary by the hard path: D values. */
@@ -119,7 +123,7 @@ export class DecoderSteps {
     sequences: readonly number[],
     keep: number,
     specs: readonly KvSpec[],
-    options: StepOptions & { readonly contextLength: number },
+    options: Omit<StepOptions, "output"> & { readonly contextLength: number },
   ): void {
     const { device, config } = this.#parts;
     const { textConfig, visionConfig, audioConfig } = config;
@@ -163,7 +167,7 @@ export class DecoderSteps {
   #record(
     step: ScheduledStep,
     { ids, soft, tableRows, stores }: StepValues,
-    { fastPrefill, outputHiddenStates }: StepOptions,
+    { fastPrefill, outputHiddenStates }: Omit<StepOptions, "output">,
   ): TextStepOutput {
     const { device, weights, config } = this.#parts;
     const { textConfig } = config;
@@ -188,24 +192,25 @@ export class DecoderSteps {
 
   async #finish(
     { hidden, hiddenStates }: TextStepOutput,
-    kept: number,
-    signal: AbortSignal | undefined,
+    rows: number,
+    { output, signal }: Pick<StepOptions, "output" | "signal">,
   ): Promise<StepOutput> {
     const { device } = this.#parts;
     if (hidden === undefined) {
       const states = await device.read(hiddenStates, { signal });
-      return { logits: new Float32Array(0), hiddenStates: states };
+      return { kept: new Float32Array(0), hiddenStates: states };
     }
     // All logits of many rows would not fit beside everything else.
-    const fits = kept <= this.logitsRows;
-    const wanted = fits ? this.#logits(hidden) : hidden;
+    const fits = rows <= this.logitsRows;
+    const asLogits = output === "logits";
+    const wanted = asLogits && fits ? this.#logits(hidden) : hidden;
     const [values, ...states] = await device.read([wanted, ...hiddenStates], {
       signal,
     });
     return {
-      logits: fits
-        ? values!
-        : await this.#logitsInBlocks(values!, kept, signal),
+      kept: asLogits && !fits
+        ? await this.#logitsInBlocks(values!, rows, signal)
+        : values!,
       hiddenStates: states,
     };
   }

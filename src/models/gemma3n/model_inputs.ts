@@ -34,11 +34,11 @@ export function unpadSequences(
   attentionMask: HostTensor<"int32"> | undefined,
 ): Pick<UnpaddedSequence, "ids" | "columns">[] {
   const [B, T] = inputIds.shape;
-  if (inputIds.shape.length !== 2) {
+  if (B === 0 || T === 0) {
     throw new InputError(
       `Cannot run the model: inputIds have shape ${
         formatShape(inputIds.shape)
-      }, [B,T] is needed`,
+      }, there must be at least one sequence and one token`,
     );
   }
   const maskLength = attentionMask?.shape[1] ?? T!;
@@ -57,6 +57,11 @@ export function unpadSequences(
     for (let t = 0; t < T!; t++) {
       const at = (b + 1) * maskLength - T! + t;
       if (!attentionMask || attentionMask.data[at] !== 0) columns.push(t);
+    }
+    if (columns.length === 0) {
+      throw new InputError(
+        `Cannot run the model: sequence ${b} has no tokens, all its ${T!} columns are padding`,
+      );
     }
     return {
       ids: Int32Array.from(columns, (t) => inputIds.data[b * T! + t]!),

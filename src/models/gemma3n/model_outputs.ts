@@ -12,24 +12,25 @@ export interface PaddedBatch {
 }
 
 /**
- * Logits from `firstColumn` on, `[B, T - firstColumn, V]`; zeros where the
- * input is padding.
+ * The kept rows, logits or last hidden states of `width` values, from
+ * `firstColumn` on: `[B, T - firstColumn, width]`; zeros where the input is
+ * padding.
  */
-export function padLogits(
+export function padKept(
   { sequences, outputs, columns: T }: PaddedBatch,
   firstColumn: number,
-  { vocabSize: V }: Gemma3nTextConfig,
+  width: number,
 ): HostTensor<"float32"> {
   const columns = T - firstColumn;
-  const logits = new Float32Array(sequences.length * columns * V);
+  const out = new Float32Array(sequences.length * columns * width);
   sequences.forEach((sequence, b) => {
     const kept = sequence.columns.filter((column) => column >= firstColumn);
     kept.forEach((column, i) => {
-      const values = outputs[b]!.logits.subarray(i * V, (i + 1) * V);
-      logits.set(values, (b * columns + column - firstColumn) * V);
+      const values = outputs[b]!.kept.subarray(i * width, (i + 1) * width);
+      out.set(values, (b * columns + column - firstColumn) * width);
     });
   });
-  return hostTensor("float32", [sequences.length, columns, V], logits);
+  return hostTensor("float32", [sequences.length, columns, width], out);
 }
 
 /** Hidden states `[A, B, T, D]` before each layer and after the last; zeros where the input is padding. */

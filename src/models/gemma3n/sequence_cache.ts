@@ -43,6 +43,7 @@ export class SequenceCache implements Disposable {
   readonly maxLength: number;
   readonly #device: Device;
   readonly #window: number;
+  readonly #ids: Int32Array;
   #stores: readonly KvStore[];
   #length = 0;
   /** Most tokens ever written: a ring keeps the last rows of these, also after a crop. */
@@ -58,6 +59,7 @@ export class SequenceCache implements Disposable {
     this.maxLength = maxLength;
     this.#device = device;
     this.#window = config.slidingWindow;
+    this.#ids = new Int32Array(maxLength);
     const stores: KvStore[] = [];
     this.#stores = stores;
     try {
@@ -73,6 +75,11 @@ export class SequenceCache implements Disposable {
   /** Tokens held. */
   get length(): number {
     return this.#length;
+  }
+
+  /** Ids of the tokens held, `[length]`; a copy. */
+  get ids(): Int32Array {
+    return this.#ids.slice(0, this.#length);
   }
 
   /** Whether `dispose()` was called. */
@@ -113,8 +120,9 @@ export class SequenceCache implements Disposable {
   }
 
   /** Counts tokens whose keys and values a step has written. */
-  advance(count: number): void {
-    this.#length += count;
+  advance(ids: Int32Array): void {
+    this.#ids.set(ids, this.#length);
+    this.#length += ids.length;
   }
 
   /**

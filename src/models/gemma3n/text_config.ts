@@ -62,6 +62,8 @@ export interface Gemma3nTextConfig {
   readonly eosTokenId: readonly number[];
   /** Id that fills up shorter sequences of a batch. */
   readonly padTokenId: number;
+  /** Whether the head is the token embedding; of a decoder alone. */
+  readonly tieWordEmbeddings: boolean;
 }
 
 /**
@@ -125,6 +127,7 @@ export function parseTextConfig(fields: JsonFields): Gemma3nTextConfig {
       ? fields.integers("eos_token_id")
       : [fields.integer("eos_token_id", 1)],
     padTokenId: fields.integer("pad_token_id", 0),
+    tieWordEmbeddings: fields.boolean("tie_word_embeddings", true),
   };
   checkTextConfig(config, fields.where);
   return config;

@@ -73,14 +73,14 @@ export function textModel(
   };
 }
 
-/** The tied head: hidden states `[T, D]` -> soft-capped logits `[T, V]`. */
+/** The head: hidden states `[T, D]` -> soft-capped logits `[T, V]`. */
 export function textLogits(
   ops: Ops,
   w: TextWeights,
   config: Gemma3nTextConfig,
   hidden: Tensor,
 ): Tensor {
-  const logits = ops.matmul(hidden, w.embedTokens);
+  const logits = ops.matmul(hidden, w.lmHead);
   const cap = config.finalLogitSoftcapping;
   return cap === undefined ? logits : ops.softcap(logits, cap);
 }

@@ -11,8 +11,9 @@ import {
 
 /** Weights of the text decoder. */
 export interface TextWeights {
-  /** Token embeddings and, tied to them, the head: [V, D]. */
-  readonly embedTokens: Weight;
+  readonly embedTokens: Weight; // [V, D]
+  /** The head: [V, D], the token embeddings where it is tied to them. */
+  readonly lmHead: Weight;
   readonly perLayerModelProjection: Weight; // [L * P, D]
   readonly perLayerProjectionNorm: Weight; // [P]
   readonly altupProjections: readonly Weight[]; // A - 1 of [D, D]
@@ -24,10 +25,11 @@ export interface TextWeights {
 /** Name of the per-layer embedding table, `[Vp, L * P]`. */
 export const PER_LAYER_TABLE = "embed_tokens_per_layer.weight";
 
-/** Declares all weights of the decoder. */
+/** Declares all weights of the decoder; `loadHead` declares a head of its own. */
 export function textWeights(
   load: WeightLoader,
   config: Gemma3nTextConfig,
+  loadHead?: () => Weight,
 ): TextWeights {
   const { hiddenSize: D, numHiddenLayers: L, hiddenSizePerLayerInput: P } =
     config;
@@ -36,11 +38,13 @@ export function textWeights(
       { length: config.altupNumInputs - 1 },
       (_, i) => load.weight("matrix", `${name}.${i}.weight`, [D, D]),
     );
+  const embedTokens = load.weight("matrix", "embed_tokens.weight", [
+    config.vocabSize,
+    D,
+  ]);
   return {
-    embedTokens: load.weight("matrix", "embed_tokens.weight", [
-      config.vocabSize,
-      D,
-    ]),
+    embedTokens,
+    lmHead: loadHead?.() ?? embedTokens,
     perLayerModelProjection: load.weight(
       "matrix",
       "per_layer_model_projection.weight",

@@ -102,7 +102,7 @@ export interface VisionTower {
 }
 
 /**
- * Names the weights of the vision tower. `loader` is at the checkpoint's root.
+ * Names the weights of the vision tower. `loader` is scoped to the whole model, e.g. by `model.`.
  *
  * @throws {CheckpointError} When a weight is missing or has another shape.
  */
@@ -113,11 +113,11 @@ export function visionTowerWeights(
 ): VisionTower {
   return {
     encoder: encoderWeights(
-      loader.scope("model.vision_tower.timm_model."),
+      loader.scope("vision_tower.timm_model."),
       visionArchitecture(config),
     ),
     embedder: softEmbedderWeights(
-      loader.scope("model.embed_vision."),
+      loader.scope("embed_vision."),
       config,
       textHiddenSize,
     ),

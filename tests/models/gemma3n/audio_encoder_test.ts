@@ -45,7 +45,11 @@ async function audioDevice(
 ): Promise<{ device: Device; tower: AudioTower }> {
   const device = await create();
   const { loader, write } = await tinyCheckpoint(device);
-  const tower = audioTowerWeights(loader, config, textConfig.hiddenSize);
+  const tower = audioTowerWeights(
+    loader.scope("model."),
+    config,
+    textConfig.hiddenSize,
+  );
   device.plan(() => {
     const features = silence(frames);
     const { mel, ctx } = uploadAudio(device, config, features, ones(frames));
@@ -160,7 +164,7 @@ test("audioTowerWeights() declares every tensor of the tower once", async () => 
   const { create } = (await devices())[0]!;
   await using device = await create();
   const { loader, declared, names } = await tinyCheckpoint(device);
-  audioTowerWeights(loader, config, textConfig.hiddenSize);
+  audioTowerWeights(loader.scope("model."), config, textConfig.hiddenSize);
   // The hard path of embed_audio lives with the decoder.
   const hard = /embed_audio\.(embedding|hard_embedding_norm)\./;
   const tower = names.filter((name) => /audio/.test(name) && !hard.test(name));
@@ -173,7 +177,7 @@ test("audioTowerWeights() throws when the heads do not divide the width", async 
   const { loader } = await tinyCheckpoint(device);
   const odd = { ...config, confNumAttentionHeads: 5 };
   assert.throws(
-    () => audioTowerWeights(loader, odd, 64),
+    () => audioTowerWeights(loader.scope("model."), odd, 64),
     (error) =>
       error instanceof CheckpointError &&
       /"hidden_size" is 48.*"conf_num_attention_heads", 5/.test(error.message),

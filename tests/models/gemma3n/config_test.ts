@@ -45,6 +45,7 @@ test("an empty gemma3n config is E4B's, as in Transformers", () => {
     bosTokenId: 2,
     eosTokenId: [1],
     padTokenId: 0,
+    tieWordEmbeddings: true,
   });
   assert.deepEqual(rest, {
     visionConfig: {
@@ -81,6 +82,7 @@ test("an empty gemma3n config is E4B's, as in Transformers", () => {
     visionSoftTokensPerImage: 256,
     imageTokenId: 262_145,
     audioTokenId: 262_273,
+    tieWordEmbeddings: true,
   });
 });
 
@@ -109,6 +111,7 @@ test("the tiny checkpoint's config.json is read", () => {
     visionSoftTokensPerImage: 256,
     imageTokenId: 2049,
     audioTokenId: 2057,
+    tieWordEmbeddings: true,
   });
 });
 

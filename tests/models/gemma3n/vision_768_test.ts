@@ -35,7 +35,11 @@ for (const { name, create } of await devices()) {
 
     await using device = await create();
     const { loader, write } = await tinyCheckpoint(device);
-    const tower = visionTowerWeights(loader, config, textConfig.hiddenSize);
+    const tower = visionTowerWeights(
+      loader.scope("model."),
+      config,
+      textConfig.hiddenSize,
+    );
     const record = () =>
       imageFeatures(
         device.ops,

@@ -27,7 +27,7 @@ function encoderShapes(config: Gemma3nVisionConfig): Map<string, Shape> {
     },
     scope: (more) => scoped(prefix + more),
   });
-  visionTowerWeights(scoped(""), config, 64);
+  visionTowerWeights(scoped("model."), config, 64);
   return shapes;
 }
 
@@ -35,7 +35,7 @@ test("the tower names every tensor of the checkpoint's vision tower once, in its
   const [reference] = await devices();
   await using device = await reference!.create();
   const { loader, declared, names } = await tinyCheckpoint(device);
-  visionTowerWeights(loader, config, textConfig.hiddenSize);
+  visionTowerWeights(loader.scope("model."), config, textConfig.hiddenSize);
   const ours = (name: string) => name.startsWith("model.vision_tower.");
   assert.deepEqual(
     [...declared].filter(ours).sort(),

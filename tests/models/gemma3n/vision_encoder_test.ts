@@ -59,7 +59,11 @@ async function visionDevice(
 ): Promise<{ device: Device; tower: VisionTower }> {
   const device = await create();
   const { loader, write } = await tinyCheckpoint(device);
-  const tower = visionTowerWeights(loader, visionConfig, textConfig.hiddenSize);
+  const tower = visionTowerWeights(
+    loader.scope("model."),
+    visionConfig,
+    textConfig.hiddenSize,
+  );
   const blank = new Float32Array(rows * columns * 3);
   device.plan(() => {
     const pixels = device.upload(blank, [rows, columns, 3]);
@@ -144,7 +148,11 @@ async function blockOutputs(
   const device = await create();
   await using _ = device;
   const { loader, write } = await tinyCheckpoint(device);
-  const tower = visionTowerWeights(loader, config, textConfig.hiddenSize);
+  const tower = visionTowerWeights(
+    loader.scope("model."),
+    config,
+    textConfig.hiddenSize,
+  );
   const record = () => {
     const pixels = device.upload(data, shape);
     let x = visionStem(device.ops, tower.encoder, pixels);
