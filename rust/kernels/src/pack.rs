@@ -32,20 +32,29 @@ fn half_to_float(bits: u16) -> f32 {
 /// Puts elements `first ..` of a matrix `[F, C, taps]` into tiles
 /// `[F / 8][taps * C][8]`; `k` is taps * C. One tap for a plain matrix.
 pub fn pack_tiles(from: &[f32], tiles: &mut [f32], first: usize, k: usize, taps: usize) {
-    let channels = k / taps;
-    let (mut row, mut column) = (first / k, first % k);
-    let (mut channel, mut tap) = (column / taps, column % taps);
-    for x in from {
-        let position = tap * channels + channel;
-        tiles[(row / TILE * k + position) * TILE + row % TILE] = *x;
-        column += 1;
-        tap += 1;
-        if tap == taps {
-            (tap, channel) = (0, channel + 1);
+    let mut rest = from;
+    let mut at = first;
+    while !rest.is_empty() {
+        let (row, start) = (at / k, at % k);
+        let (values, later) = rest.split_at(rest.len().min(k - start));
+        let tile = &mut tiles[row / TILE * TILE * k..][..TILE * k];
+        pack_row(values, tile.as_chunks_mut().0, row % TILE, start, taps);
+        at += values.len();
+        rest = later;
+    }
+}
+
+/// Elements `start ..` of one row into lane `lane` of its tile.
+fn pack_row(values: &[f32], tile: &mut [[f32; TILE]], lane: usize, start: usize, taps: usize) {
+    if taps == 1 {
+        for (place, x) in tile[start..].iter_mut().zip(values) {
+            place[lane] = *x;
         }
-        if column == k {
-            (row, column, channel, tap) = (row + 1, 0, 0, 0);
-        }
+        return;
+    }
+    let channels = tile.len() / taps;
+    for (x, i) in values.iter().zip(start..) {
+        tile[i % taps * channels + i / taps][lane] = *x;
     }
 }
 
