@@ -109,7 +109,11 @@ export type {
   ModelPart,
   PartProgress,
 } from "./src/models/gemma3n/media_towers.ts";
-export type { StorageDtype } from "./src/core/dtype.ts";
+export type {
+  BlockDtype,
+  CheckpointDtype,
+  StorageDtype,
+} from "./src/core/dtype.ts";
 export { SequenceCache } from "./src/models/gemma3n/sequence_cache.ts";
 export type { LoadProgress } from "./src/ops/checkpoint_weights.ts";
 export {

@@ -1,7 +1,7 @@
 // Deno's platform. Files go through node:fs, whose positional reads are as fast
 // as Deno's own and, unlike seek and read, may run concurrently.
 import type { Platform } from "./platform.ts";
-import { openNodeFile, statNodePath } from "./node.ts";
+import { createNodeFile, openNodeFile, statNodePath } from "./node.ts";
 
 /** Whether this is Deno. */
 export function isDeno(): boolean {
@@ -13,6 +13,7 @@ export function createDenoPlatform(): Platform {
   return {
     name: "deno",
     openFile: openNodeFile,
+    createFile: createNodeFile,
     stat: statNodePath,
     fetch: (input, init) => globalThis.fetch(input, init),
     yieldToEventLoop: () => new Promise((resolve) => setImmediate(resolve)),

@@ -2,7 +2,7 @@
 // that bundlers for browsers do not look for them. Deno and Bun offer the same
 // modules and build on what is here.
 import { UnsupportedError } from "../core/errors.ts";
-import type { Platform, PlatformFile } from "./platform.ts";
+import type { Platform, PlatformFile, PlatformFileWriter } from "./platform.ts";
 import type { PromptResult, Terminal } from "./terminal.ts";
 
 /** Whether this is Node, or a runtime that passes for it. */
@@ -19,6 +19,7 @@ export function createNodePlatform(): Platform {
   return {
     name: "node",
     openFile: openNodeFile,
+    createFile: createNodeFile,
     stat: statNodePath,
     fetch: (input, init) => globalThis.fetch(input, init),
     yieldToEventLoop: () => new Promise((resolve) => setImmediate(resolve)),
@@ -60,6 +61,32 @@ export async function openNodeFile(path: string): Promise<PlatformFile> {
       return into.subarray(0, filled);
     },
     close: () => handle.close(),
+  };
+}
+
+/** {@link Platform.createFile} by node:fs; unfinished, the file ends in `.part`. */
+export async function createNodeFile(
+  path: string,
+): Promise<PlatformFileWriter> {
+  const fs = nodeProcess().getBuiltinModule("node:fs/promises");
+  const unfinished = `${path}.part`;
+  const handle = await fs.open(unfinished, "w");
+  return {
+    async write(bytes) {
+      let written = 0;
+      while (written < bytes.byteLength) {
+        const { bytesWritten } = await handle.write(bytes, written);
+        written += bytesWritten;
+      }
+    },
+    async finish() {
+      await handle.close();
+      await fs.rename(unfinished, path);
+    },
+    async discard() {
+      await handle.close();
+      await fs.rm(unfinished, { force: true });
+    },
   };
 }
 

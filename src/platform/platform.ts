@@ -14,12 +14,24 @@ export interface PlatformFile {
   close(): Promise<void>;
 }
 
+/** A file being written, from its start to its end. It is at its path once it is finished. */
+export interface PlatformFileWriter {
+  /** Appends bytes; they may be changed once the promise resolves. */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Closes the file and puts it at its path, where it replaces another one. */
+  finish(): Promise<void>;
+  /** Closes and deletes what has been written. */
+  discard(): Promise<void>;
+}
+
 /** What a runtime (Deno, Bun, Node, a browser) offers. */
 export interface Platform {
   /** The runtime's name. */
   readonly name: "deno" | "bun" | "node" | "browser";
   /** Opens a local file. Rejects with the runtime's own error when there is none. */
   openFile(path: string): Promise<PlatformFile>;
+  /** Starts a local file; absent where there are none to write. */
+  createFile?(path: string): Promise<PlatformFileWriter>;
   /** What is at a local path. */
   stat(path: string): Promise<"file" | "directory" | "missing">;
   /** The runtime's `fetch`. */
