@@ -56,9 +56,12 @@ test("the package has what it needs, and nothing else", () => {
       "src/cli/g3n.ts",
       "src/backends/wasm/device.ts",
       "wasm/kernels.ts",
-      "wasm/codecs.js",
-      "wasm/codecs.d.ts",
-      "wasm/codecs_module.ts",
+      "wasm/picture_codecs.js",
+      "wasm/picture_codecs.d.ts",
+      "wasm/picture_codecs_module.ts",
+      "wasm/sound_codecs.js",
+      "wasm/sound_codecs.d.ts",
+      "wasm/sound_codecs_module.ts",
     ]
   ) {
     assert.ok(paths.includes(path), `"${path}" is missing`);
