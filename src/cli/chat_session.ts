@@ -6,10 +6,6 @@ import {
   type Gemma3nForConditionalGeneration,
   type Gemma3nProcessor,
   type GenerationConfig,
-  type HostData,
-  type HostDtype,
-  type HostTensor,
-  hostTensor,
   InputError,
   type Message,
   type SequenceCache,
@@ -51,8 +47,6 @@ export class ChatSession implements Disposable {
   readonly #processor: Gemma3nProcessor;
   readonly #onNote: (note: string) => void;
   readonly #cache: SequenceCache;
-  /** Ids of the conversation so far; the cache holds the first of them. */
-  #ids: readonly number[] = [];
   #turns: readonly Message[] = [];
   #system: string | undefined;
 
@@ -78,7 +72,6 @@ export class ChatSession implements Disposable {
   /** Begins again: forgets all turns. */
   reset(): void {
     this.#turns = [];
-    this.#ids = [];
     this.#cache.crop(0);
   }
 
@@ -111,7 +104,7 @@ export class ChatSession implements Disposable {
     try {
       const room = this.#cache.maxLength - promptIds.length;
       const { finishReasons } = await this.#model.generate({
-        ...withoutCachedMedia(inputs, cachedTokens, this.#model),
+        ...inputs,
         ...generation,
         // Without any room the error should name what was asked for.
         maxNewTokens: room > 0
@@ -130,7 +123,6 @@ export class ChatSession implements Disposable {
     if (finishReason !== "interrupted" || generatedText !== "") {
       const answer: Message = { role: "assistant", content: generatedText };
       this.#turns = [...this.#turns, question, answer];
-      this.#ids = counter.ids;
     }
     return { generatedText, finishReason, cachedTokens, ...counter.figures() };
   }
@@ -172,9 +164,10 @@ export class ChatSession implements Disposable {
    * an answer that is read again may come out as other tokens.
    */
   #keepPrefix(promptIds: Int32Array): number {
-    const known = Math.min(this.#cache.length, promptIds.length - 1);
+    const { ids } = this.#cache;
+    const most = Math.min(ids.length, promptIds.length - 1);
     let common = 0;
-    while (common < known && promptIds[common] === this.#ids[common]) common++;
+    while (common < most && promptIds[common] === ids[common]) common++;
     this.#rewind(common);
     return this.#cache.length;
   }
@@ -190,45 +183,4 @@ export class ChatSession implements Disposable {
       this.#cache.crop(0);
     }
   }
-}
-
-/** Leaves out pictures and clips whose tokens are among the first `cached`. */
-function withoutCachedMedia(
-  inputs: BatchFeature,
-  cached: number,
-  { config }: Gemma3nForConditionalGeneration,
-): BatchFeature {
-  const { pixelValues, inputFeatures, inputFeaturesMask, ...text } = inputs;
-  const ids = inputs.inputIds.data;
-  const skipped = (id: number, items: number) =>
-    items * count(ids.subarray(0, cached), id) / count(ids, id);
-  const rest = <T extends HostDtype>(tensor: HostTensor<T>, id: number) =>
-    afterFirst(tensor, skipped(id, tensor.shape[0]!));
-  return {
-    ...text,
-    ...(pixelValues && { pixelValues: rest(pixelValues, config.imageTokenId) }),
-    ...(inputFeatures && {
-      inputFeatures: rest(inputFeatures, config.audioTokenId),
-    }),
-    ...(inputFeaturesMask && {
-      inputFeaturesMask: rest(inputFeaturesMask, config.audioTokenId),
-    }),
-  };
-}
-
-function count(ids: Int32Array, id: number): number {
-  return ids.reduce((sum, one) => sum + Number(one === id), 0);
-}
-
-function afterFirst<T extends HostDtype>(
-  { dtype, shape, data }: HostTensor<T>,
-  skipped: number,
-): HostTensor<T> {
-  const [items, ...item] = shape;
-  const size = data.length / items!;
-  return hostTensor(
-    dtype,
-    [items! - skipped, ...item],
-    data.subarray(skipped * size) as HostData[T],
-  );
 }

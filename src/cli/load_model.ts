@@ -71,7 +71,7 @@ class ProgressLine {
 
 /** `Loading [######------]  50 %  5 of 10 MB  21 MB/s` */
 export function formatProgress(
-  { loadedBytes, totalBytes }: LoadProgress,
+  { loadedBytes, totalBytes }: Pick<LoadProgress, "loadedBytes" | "totalBytes">,
   seconds: number,
 ): string {
   const done = totalBytes > 0 ? loadedBytes / totalBytes : 1;

@@ -3,9 +3,9 @@ import type { Streamer, StreamStart } from "../../mod.ts";
 
 /** Counts and times the tokens of one sequence, and passes them on. */
 export class TokenCounter implements Streamer {
-  /** The prompt and what was generated so far. */
-  readonly ids: number[] = [];
   promptTokens = 0;
+  /** Tokens generated so far. */
+  newTokens = 0;
   readonly #next: Streamer | undefined;
   #start = 0;
   #first = 0;
@@ -22,24 +22,19 @@ export class TokenCounter implements Streamer {
 
   put(ids: Int32Array, sequenceIndex: number): void {
     const now = performance.now();
-    if (this.ids.length === 0) {
+    if (this.promptTokens === 0) {
       this.#start = this.#last = now;
       this.promptTokens = ids.length;
     } else {
       if (this.newTokens === 0) this.#first = now;
       this.#last = now;
+      this.newTokens += ids.length;
     }
-    for (const id of ids) this.ids.push(id);
     this.#next?.put(ids, sequenceIndex);
   }
 
   end(error?: unknown): void {
     this.#next?.end(error);
-  }
-
-  /** Tokens generated so far. */
-  get newTokens(): number {
-    return this.ids.length - this.promptTokens;
   }
 
   /** The figures as `--json` prints them. */

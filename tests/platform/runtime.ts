@@ -23,6 +23,14 @@ export interface ScriptResult {
   readonly stderr: string;
 }
 
+/** Beside the input of {@link runScript}. */
+export interface ScriptOptions {
+  /** Rights that Deno grants besides reading. */
+  readonly denoFlags?: readonly string[];
+  /** Sees the process when it has started. */
+  readonly onStart?: (child: ReturnType<typeof spawn>) => void;
+}
+
 /**
  * Runs a TypeScript file in the same runtime. Deno grants it nothing but
  * reading. `onStdout` sees each piece of output as it comes.
@@ -32,9 +40,13 @@ export function runScript(
   args: readonly string[],
   input: string | Uint8Array,
   onStdout: (text: string, child: ReturnType<typeof spawn>) => void = () => {},
+  { denoFlags = [], onStart }: ScriptOptions = {},
 ): Promise<ScriptResult> {
-  const command = [...FLAGS[runtimeName()], path, ...args];
+  const runtime = runtimeName();
+  const rights = runtime === "deno" ? denoFlags : [];
+  const command = [...FLAGS[runtime], ...rights, path, ...args];
   const child = spawn(process.execPath, command);
+  onStart?.(child);
   let stdout = "";
   let stderr = "";
   child.stdout.on("data", (data) => {

@@ -25,8 +25,8 @@ const EXAMPLES = `
 In the chat:
 ${CHAT_HELP.replace(/^(?=.)/gm, "  ").trimEnd()}
 
-Over a pipe each line is a message (or one of these commands), nothing but the
-answers is printed, and the first error ends the chat.
+Over a pipe each line is a message or one of these commands; nothing but the
+answers goes to standard output, and the first error ends the chat.
 
 Examples:
   g3n chat --model DIR
