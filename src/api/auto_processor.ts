@@ -43,8 +43,20 @@ export class AutoProcessor {
     options: SourceOptions = {},
   ): Promise<Gemma3nProcessor> {
     const opened = await openSource(source, options);
+    try {
+      return await AutoProcessor.#load(opened);
+    } finally {
+      opened.endLoading();
+    }
+  }
+
+  static async #load(opened: OpenedSource): Promise<Gemma3nProcessor> {
     const { files, platform } = opened;
-    const tokenizerConfig = await requiredJson(files, "tokenizer_config.json");
+    const tokenizerConfig = {
+      // Before Transformers 5 the tokens had a file of their own.
+      ...await readJson(files, "special_tokens_map.json"),
+      ...await requiredJson(files, "tokenizer_config.json"),
+    };
     const tokenizer = new GemmaTokenizer(
       await requiredJson(files, "tokenizer.json"),
       tokenizerConfig,

@@ -209,9 +209,14 @@ function parseRopeParameters(
     const fallback = fields.number(legacy, theta, { min: 1 });
     return { ropeTheta: rope.number("rope_theta", fallback, { min: 1 }) };
   };
-  if (fields.has("rope_scaling")) {
+  const scaling = fields.object("rope_scaling");
+  const scalingType = scaling.string(
+    scaling.has("rope_type") ? "rope_type" : "type",
+    "default",
+  );
+  if (fields.has("rope_scaling") && scalingType !== "default") {
     throw new UnsupportedError(
-      `Cannot use "rope_scaling" of ${fields.where}: scaled rotary embeddings are not supported`,
+      `Cannot use "rope_scaling" of ${fields.where}: its rope type is "${scalingType}", "default" is supported`,
     );
   }
   return {
