@@ -50,6 +50,7 @@ function promptedLines(context: CommandContext): NextLine {
   const { terminal, errors, signal } = context;
   let interrupted = false;
   return async (question) => {
+    errors.clearStatus();
     await errors.flush();
     const result = await terminal.prompt(question);
     if (result.kind === "line") {

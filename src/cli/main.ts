@@ -58,6 +58,7 @@ export async function runCommandLine(terminal: Terminal): Promise<number> {
   if (code === EXIT_OK && controller.signal.aborted) {
     code = report(controller.signal.reason, context);
   }
+  errors.clearStatus();
   await errors.flush();
   interrupts.stop();
   return code;

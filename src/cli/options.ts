@@ -23,7 +23,7 @@ export function addModelOptions(command: Command): Command {
     .optionsGroup("Model:")
     .requiredOption(
       "-m, --model <source>",
-      "folder of a checkpoint, its https: address, or a hub id (token from HF_TOKEN)",
+      "folder of a checkpoint or a .gguf file in it, its https: address, or a hub id (token from HF_TOKEN)",
     )
     .option(
       "--revision <name>",

@@ -1,12 +1,15 @@
 // A standard stream of the command line: texts in their order, and what to do
 // when nobody reads them any more.
 
+const CLEAR_LINE = "\r\x1b[K";
+
 /** Writes texts one after another. */
 export class Output {
   readonly #write: (text: string) => Promise<void>;
   readonly #onFailure: (error: unknown) => void;
   #writing: Promise<void> = Promise.resolve();
   #failed = false;
+  #status = false;
 
   /**
    * Wraps a stream.
@@ -22,15 +25,32 @@ export class Output {
     this.#onFailure = onFailure;
   }
 
-  /** Queues a text. */
+  /** Queues a text, in place of the status. */
   write(text: string): void {
     if (text === "") return;
-    this.#writing = this.#writing.then(() => this.#writeOne(text));
+    this.clearStatus();
+    this.#queue(text);
+  }
+
+  /** Shows a line, for a terminal, until something else is shown. */
+  showStatus(line: string): void {
+    this.#status = true;
+    this.#queue(CLEAR_LINE + line);
+  }
+
+  /** Takes the status away. */
+  clearStatus(): void {
+    if (this.#status) this.#queue(CLEAR_LINE);
+    this.#status = false;
   }
 
   /** Waits until all texts are written, or dropped. */
   flush(): Promise<void> {
     return this.#writing;
+  }
+
+  #queue(text: string): void {
+    this.#writing = this.#writing.then(() => this.#writeOne(text));
   }
 
   async #writeOne(text: string): Promise<void> {

@@ -40,18 +40,33 @@ test("isClosedPipe() knows a full disk from a closed pipe", () => {
   assert.ok(!isClosedPipe(undefined));
 });
 
+test("Output takes a status away before anything else is shown", async () => {
+  let written = "";
+  const output = new Output((text) => {
+    written += text;
+    return Promise.resolve();
+  }, () => assert.fail("nothing fails"));
+  output.showStatus("50 %");
+  output.showStatus("60 %");
+  output.write("done\n");
+  output.clearStatus();
+  await output.flush();
+  assert.equal(written, "\r\x1b[K50 %\r\x1b[K60 %\r\x1b[Kdone\n");
+});
+
 test("formatProgress() fits a line, also of empty and large checkpoints", () => {
   const progress = (loadedBytes: number, totalBytes: number) => ({
     loadedBytes,
     totalBytes,
+    part: "text" as const,
   });
   assert.equal(
     formatProgress(progress(5e6, 10e6), 0.25),
-    "Loading [############------------]  50 %  5 of 10 MB  20 MB/s",
+    "Loading text [############------------]  50 %  5.0 of 10 MB  20 MB/s",
   );
   assert.equal(
     formatProgress(progress(0, 0), 0),
-    "Loading [########################] 100 %  0 of 0 MB",
+    "Loading text [########################] 100 %  0.0 of 0.0 MB",
   );
   assert.ok(formatProgress(progress(11.2e9, 11.2e9), 3).length < 80);
 });
