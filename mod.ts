@@ -51,6 +51,12 @@ export type {
   PromptOptions,
   TextWithMedia,
 } from "./src/api/pipeline_input.ts";
+export {
+  type ConvertOptions,
+  type ConvertProgress,
+  type ConvertResult,
+  convertToGguf,
+} from "./src/convert/convert_to_gguf.ts";
 export type { ComputeDtype } from "./src/core/dtype.ts";
 export {
   CheckpointError,
