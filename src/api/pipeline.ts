@@ -13,6 +13,7 @@ import { AutoProcessor } from "./auto_processor.ts";
 import { Gemma3nForConditionalGeneration } from "./gemma3n_for_conditional_generation.ts";
 import type { ModelOptions } from "./model_options.ts";
 import {
+  checkTask,
   type Conversation,
   type PipelineInput,
   type PipelineTask,
@@ -67,6 +68,8 @@ export interface Pipeline extends AsyncDisposable {
   readonly processor: Gemma3nProcessor;
   /** The model. */
   readonly model: Gemma3nForConditionalGeneration;
+  /** Disposes the model. */
+  dispose(): Promise<void>;
 }
 
 /**
@@ -79,6 +82,7 @@ export interface Pipeline extends AsyncDisposable {
  * - `automatic-speech-recognition`: a clip is transcribed
  *
  * @param source Hub id, local directory, URL of a folder, or an object that opens files by name.
+ * @throws {InputError} For an unknown task.
  * @throws As `Gemma3nForConditionalGeneration.fromPretrained()`.
  *
  * @example
@@ -98,6 +102,7 @@ export async function pipeline(
   source: ModelSource,
   options: ModelOptions = {},
 ): Promise<Pipeline> {
+  checkTask(task);
   const processor = await AutoProcessor.fromPretrained(source, options);
   const model = await Gemma3nForConditionalGeneration.fromPretrained(
     source,
@@ -126,6 +131,7 @@ export function createPipeline(
   model: Gemma3nForConditionalGeneration,
   processor: Gemma3nProcessor,
 ): Pipeline {
+  checkTask(task);
   function call(
     input: PipelineInput,
     options?: PipelineCallOptions,
@@ -171,6 +177,7 @@ export function createPipeline(
     task,
     processor,
     model,
+    dispose: () => model.dispose(),
     [Symbol.asyncDispose]: () => model.dispose(),
   });
 }

@@ -1,6 +1,10 @@
 // What the pipelines take, brought into one form.
 import { InputError } from "../core/errors.ts";
-import type { AudioSource, ImageSource } from "../processing/media.ts";
+import type {
+  AudioSource,
+  DecodedAudio,
+  ImageSource,
+} from "../processing/media.ts";
 import type { ContentPart, Message } from "../processing/messages.ts";
 
 /** What a pipeline does. */
@@ -32,6 +36,7 @@ export type PipelineInput =
   | Uint8Array
   | ArrayBuffer
   | Float32Array
+  | DecodedAudio
   | Blob
   | TextWithMedia
   | readonly Message[];
@@ -61,22 +66,29 @@ const TASKS: readonly PipelineTask[] = [
 const TRANSCRIBE = "Transcribe the audio.";
 
 /**
+ * Checks the name of a task.
+ *
+ * @throws {InputError} When there is no such task.
+ */
+export function checkTask(task: string): void {
+  if ((TASKS as readonly string[]).includes(task)) return;
+  throw new InputError(
+    `Cannot run the task "${task}": the tasks are ${
+      TASKS.map((name) => `"${name}"`).join(", ")
+    }`,
+  );
+}
+
+/**
  * Tells one input from several and brings each into one form.
  *
- * @throws {InputError} For an unknown task, or an input that is none.
+ * @throws {InputError} For an input that is none.
  */
 export function readInput(
   task: PipelineTask,
   input: PipelineInput | readonly PipelineInput[],
   options: PromptOptions,
 ): { conversations: Conversation[]; isBatch: boolean } {
-  if (!TASKS.includes(task)) {
-    throw new InputError(
-      `Cannot run the task "${task}": the tasks are ${
-        TASKS.map((name) => `"${name}"`).join(", ")
-      }`,
-    );
-  }
   if (Array.isArray(input) && input.length === 0) {
     throw new InputError(
       "Cannot answer an empty list; pass at least one input",
@@ -103,12 +115,14 @@ function conversation(
   options: PromptOptions,
 ): Conversation {
   if (task === "automatic-speech-recognition" && !isMessageList(input)) {
-    const audio = isTextWithMedia(input) ? input.audio : input as AudioSource;
-    if (audio === undefined) {
+    const given = isTextWithMedia(input)
+      ? input
+      : { audio: input as AudioSource | null | undefined ?? undefined };
+    if (list<AudioSource>(given.audio).length === 0) {
       throw new InputError("Cannot transcribe the input: it has no audio");
     }
     const text = options.prompt ?? TRANSCRIBE;
-    return withSystem([userMessage({ text, audio })], options);
+    return withSystem([userMessage({ text, ...given })], options);
   }
   if (typeof input === "string") {
     const message: Message = { role: "user", content: input };
