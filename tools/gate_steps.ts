@@ -54,6 +54,7 @@ export function checkSteps(): Step[] {
         "--config",
         "tools/doc_test.json",
         "README.md",
+        "docs/",
         "mod.ts",
         "src/",
       ],
