@@ -16,6 +16,9 @@ Examples:
   g3n info --model DIR
   g3n info --model google/gemma-3n-E2B-it --json | jq .parameters`;
 
+/** What a 32-bit address reaches. */
+const MAX_WASM_BYTES = 2 ** 32;
+
 /** The command. */
 export function infoCommand(context: CommandContext): Command {
   const command = new Command("info")
@@ -54,7 +57,8 @@ function formatInfo(info: ModelInfo): string {
     `${dtype} ${megabytes(bytes)}`
   );
   const { weights, kv, activations } = info.memory;
-  const rows: [string, string][] = [
+  const total = weights + kv + activations;
+  const rows: readonly (readonly [string, string])[] = [
     ["Source", info.source],
     ["Parameters", `${millions(info.parameters)} in ${info.tensors} tensors`],
     ["Stored", stored.join(", ")],
@@ -76,10 +80,13 @@ function formatInfo(info: ModelInfo): string {
     ],
     [
       "Memory",
-      `${megabytes(weights + kv + activations)} for text in f32: weights ${
+      `${megabytes(total)} for text in f32: weights ${
         megabytes(weights)
       }, cache ${megabytes(kv)}, a step ${megabytes(activations)}`,
     ],
+    ...(total > MAX_WASM_BYTES
+      ? [["", "which is more than the 4 GiB of a WebAssembly memory"] as const]
+      : []),
   ];
   return rows.map(([name, value]) => `${name.padEnd(12)}${value}\n`).join("");
 }
