@@ -1,0 +1,301 @@
+#!/usr/bin/env python3
+"""Trains g3n-nano on one GPU; README.md has the commands.
+
+    train.py --pictures pictures.json.gz --tokenizer TOKENIZER --work WORK --out OUT [--seconds 1200 | --steps N]
+
+Writes the averaged weights in Hugging Face layout, log.jsonl and loss.png to OUT.
+"""
+
+import argparse
+import copy
+import json
+import math
+import multiprocessing
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from transformers import Gemma3nForConditionalGeneration
+
+from batches import KINDS, Clips, Mixer, Recipe
+from clips import Store, load_store
+from configuration import nano_config
+from curves import draw_curves
+from drawing import Artist, load_gallery
+from forward import Trainee, prepare_for_training
+from prepare_pictures import TRAINING_STYLES
+from scenes import Gallery, PictureTasks
+from speech import FRAMES, HOP, LogMel, room
+
+PEAK_RATE = 2e-3
+WARM_UP = 300
+FLOOR = 0.02
+WEIGHT_DECAY = 0.03
+CLIP_NORM = 1.0
+AVERAGING = 0.998
+LAYER_SCALE = 0.2
+# Shares of the losses of the two heads, at the start and at the end
+HEADS = (0.5, 0.1)
+MEASURED_STEPS = 40
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pictures", type=Path, required=True)
+    parser.add_argument("--tokenizer", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True, help="where the spoken clips are kept")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seconds", type=float, default=1200, help="from which the number of steps follows")
+    parser.add_argument("--steps", type=int, default=0)
+    parser.add_argument("--clips", type=int, default=64_000)
+    parser.add_argument("--workers", type=int, default=6)
+    parser.add_argument("--processes", type=int, default=16, help="for making clips and sprites")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the batch")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--rate", type=float, default=PEAK_RATE, help="of learning, at its peak")
+    parser.add_argument("--start", type=Path, help="a checkpoint whose weights to start from")
+    parser.add_argument("--save-every", type=float, default=240, help="seconds")
+    parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--no-graph", action="store_true")
+    return parser.parse_args()
+
+
+def mix(queue, tokenizer: str, gallery: Gallery, index: Path, recipe: Recipe, seed: int) -> None:
+    """A process that makes batches once the clips are there."""
+    while not index.exists():
+        time.sleep(0.2)
+    texts, languages = zip(*json.loads(index.read_text()))
+    mixer = Mixer(Tokenizer.from_file(tokenizer), PictureTasks(gallery), Clips(texts, languages), recipe, seed)
+    while True:
+        queue.put(mixer.batch())
+
+
+class Source:
+    """Batches on the device: packed rows as they come, pictures drawn and clips made noisy on a stream of their own."""
+
+    def __init__(self, queues: list, store: Store, artist: Artist, device: torch.device) -> None:
+        self.queues, self.store, self.artist, self.device = queues, store, artist, device
+        self.mel = LogMel(device)
+        self.stream = torch.cuda.Stream() if device.type == "cuda" else None
+        self.count = 0
+        self.ready = None
+
+    def make(self) -> dict[str, torch.Tensor]:
+        batch = self.queues[self.count % len(self.queues)].get()
+        self.count += 1
+        send = self.artist.send
+        clips = batch.pop("clips")
+        samples = send(self.store.samples[clips]).float() / 32768
+        lengths = send(self.store.lengths[clips].astype(np.int64))
+        out = {name: send(values) for name, values in batch.items() if name != "scenes"}
+        out["pixels"] = self.artist.draw(batch["scenes"])
+        out["mel"] = self.mel(room(samples, lengths))
+        out["padded"] = torch.arange(FRAMES, device=self.device)[None] * HOP >= lengths[:, None]
+        out["phonemes"] = send(self.store.phonemes[clips].astype(np.int64))
+        return out
+
+    def prefetch(self) -> None:
+        if self.stream is None:
+            self.ready = self.make()
+            return
+        with torch.cuda.stream(self.stream):
+            self.ready = self.make()
+
+    def next(self) -> dict[str, torch.Tensor]:
+        if self.ready is None:
+            self.prefetch()
+        if self.stream is not None:
+            torch.cuda.current_stream().wait_stream(self.stream)
+            for tensor in self.ready.values():
+                tensor.record_stream(torch.cuda.current_stream())
+        batch, self.ready = self.ready, None
+        return batch
+
+
+class Stepper:
+    """Losses and gradients of a batch, captured in a CUDA graph where that is asked for."""
+
+    def __init__(self, trainee: Trainee, device: torch.device, *, captured: bool) -> None:
+        self.trainee, self.device, self.captured = trainee, device, captured
+        self.share = torch.tensor(HEADS[0], device=device)
+        self.inputs: dict[str, torch.Tensor] = {}
+        self.graph = None
+
+    def compute(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        self.trainee.zero_grad(set_to_none=True)
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda", cache_enabled=not self.captured):
+            losses, right = self.trainee.losses(batch)
+        (losses[0] + self.share * (losses[1] + losses[2])).backward()
+        return losses.detach(), right
+
+    def capture(self, batch: dict[str, torch.Tensor]) -> None:
+        self.inputs = {name: tensor.clone() for name, tensor in batch.items()}
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                self.compute(self.inputs)
+        torch.cuda.current_stream().wait_stream(side)
+        self.graph = torch.cuda.CUDAGraph()
+        self.trainee.zero_grad(set_to_none=True)
+        with torch.cuda.graph(self.graph):
+            self.outputs = self.compute(self.inputs)
+
+    def __call__(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        if not self.captured:
+            return self.compute(batch)
+        if self.graph is None:
+            self.capture(batch)
+        for name, tensor in batch.items():
+            self.inputs[name].copy_(tensor)
+        self.graph.replay()
+        return self.outputs
+
+
+def build(seed: int, start: Path | None, classes: int) -> Trainee:
+    torch.manual_seed(seed)
+    if start:
+        model = Gemma3nForConditionalGeneration.from_pretrained(start, dtype=torch.float32)
+    else:
+        model = Gemma3nForConditionalGeneration(nano_config())
+        for name, parameter in model.named_parameters():
+            if name.endswith("layer_scale.gamma"):
+                torch.nn.init.constant_(parameter, LAYER_SCALE)
+    prepare_for_training(model)
+    # eval(): there is no dropout, and AltUp's clamp of weights in training mode is far outside what they reach.
+    return Trainee(model, classes).eval()
+
+
+def compile_parts(trainee: Trainee) -> None:
+    """Block by block: blocks of one kind share their code."""
+    torch._dynamo.config.recompile_limit = 256
+    torch._dynamo.config.accumulated_recompile_limit = 1024
+    model = trainee.model.model
+    vision = model.vision_tower.timm_model
+    blocks = [block for stage in vision.blocks for block in stage]
+    for block in [vision.conv_stem, *blocks, vision.msfa, *model.language_model.layers, *model.audio_tower.conformer]:
+        block.compile(dynamic=False)
+
+
+def optimizer_of(trainee: Trainee, device: torch.device) -> torch.optim.Optimizer:
+    decayed, plain = [], []
+    for name, parameter in trainee.named_parameters():
+        (plain if parameter.dim() < 2 or "embed_tokens" in name or ".embedding." in name else decayed).append(parameter)
+    groups = [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": plain, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=PEAK_RATE, betas=(0.9, 0.98), eps=1e-8, fused=device.type == "cuda")
+
+
+def rate_at(step: int, steps: int) -> float:
+    """A share of the peak: up in a line, down along a cosine."""
+    if step < WARM_UP:
+        return (step + 1) / WARM_UP
+    progress = min(1.0, (step - WARM_UP) / max(1, steps - WARM_UP))
+    return FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def save(trainee: Trainee, averaged: list[torch.Tensor], out: Path) -> None:
+    """The averaged weights as a bfloat16 checkpoint, with the tokenizer's files beside it."""
+    model = copy.deepcopy(trainee.model).cpu()
+    values = dict(zip([name for name, _ in trainee.named_parameters()], averaged))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(values[f"model.{name}"])
+    model.to(torch.bfloat16).save_pretrained(out, max_shard_size="13MB")
+
+
+def right_shares(right: torch.Tensor, kinds: torch.Tensor) -> dict[str, float]:
+    return {name: round(right[kinds == i].float().mean().item(), 4) for i, name in enumerate(KINDS)}
+
+
+class Log:
+    def __init__(self, path: Path) -> None:
+        self.path, self.begun = path, time.time()
+
+    def write(self, **record: object) -> None:
+        line = json.dumps({"seconds": round(time.time() - self.begun, 1), **record})
+        with self.path.open("a") as file:
+            file.write(line + "\n")
+        print(line, flush=True)
+
+
+def train(options: argparse.Namespace, trainee: Trainee, source: Source, log: Log, device: torch.device) -> None:
+    step_of = Stepper(trainee, device, captured=device.type == "cuda" and not options.no_graph)
+    optimizer = optimizer_of(trainee, device)
+    parameters = list(trainee.parameters())
+    averaged = [parameter.detach().clone() for parameter in parameters]
+    steps = options.steps or 10**9
+    step, measured, saved = 0, 0.0, time.time()
+    while step < steps:
+        batch = source.next()
+        kinds = batch["kinds"]
+        step_of.share.fill_(HEADS[0] + (HEADS[1] - HEADS[0]) * min(1.0, step / steps))
+        losses, right = step_of(batch)
+        source.prefetch()
+        norm = torch.nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
+        for group in optimizer.param_groups:
+            group["lr"] = options.rate * rate_at(step, steps)
+        optimizer.step()
+        with torch.no_grad():
+            torch._foreach_lerp_(averaged, parameters, 1 - min(AVERAGING, (step + 1) / (step + 10)))
+        step += 1
+        if step % 50 == 0 or step < 4:
+            answers, picture, phoneme = losses.tolist()
+            log.write(step=step, of=steps, answers=round(answers, 4), picture=round(picture, 4), phoneme=round(phoneme, 4),
+                      norm=round(norm.item(), 3), right=right_shares(right, kinds))
+        if not options.steps and steps == 10**9 and step in (20, 20 + MEASURED_STEPS):
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            if step == 20:
+                measured = time.time()
+            else:
+                each = (time.time() - measured) / MEASURED_STEPS
+                left = options.seconds - (time.time() - log.begun)
+                steps = step + int(left * 0.97 / each)
+                log.write(milliseconds_per_step=round(1000 * each, 2), steps=steps)
+        if time.time() - saved > options.save_every:
+            save(trainee, averaged, options.out)
+            saved = time.time()
+            log.write(saved=step)
+    save(trainee, averaged, options.out)
+    log.write(done=step)
+
+
+def main() -> None:
+    options = arguments()
+    options.out.mkdir(parents=True, exist_ok=True)
+    log = Log(options.out / "log.jsonl")
+    clips_folder = options.work / "clips"
+    clips_folder.mkdir(parents=True, exist_ok=True)
+    maker = subprocess.Popen([sys.executable, str(Path(__file__).with_name("clips.py")), str(clips_folder), str(options.clips),
+                              str(options.processes), str(options.seed)])
+    gallery, sprites = load_gallery(options.pictures, TRAINING_STYLES, options.processes)
+    log.write(sprites=len(sprites))
+    recipe = Recipe()
+    recipe = replace(recipe, **{name: max(1, round(value * options.scale)) for name, value in vars(recipe).items()})
+    context = multiprocessing.get_context("fork")
+    queues = [context.Queue(4) for _ in range(options.workers)]
+    for i, queue in enumerate(queues):
+        seed = options.seed * 1000 + i
+        job = (queue, str(options.tokenizer / "tokenizer.json"), gallery, clips_folder / "index.json", recipe, seed)
+        context.Process(target=mix, args=job, daemon=True).start()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    trainee = build(options.seed, options.start, len(gallery.things)).to(device)
+    if not options.no_compile:
+        compile_parts(trainee)
+    artist = Artist(sprites, device)
+    if maker.wait() != 0:
+        raise SystemExit("Making the clips failed")
+    store = load_store(clips_folder)
+    log.write(clips=len(store.texts))
+    train(options, trainee, Source(queues, store, artist, device), log, device)
+    draw_curves(options.out / "log.jsonl", options.out / "loss.png")
+
+
+if __name__ == "__main__":
+    main()
