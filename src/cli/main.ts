@@ -4,6 +4,7 @@ import { Command, CommanderError } from "commander";
 
 import type { Terminal } from "../platform/terminal.ts";
 import { chatCommand } from "./commands/chat.ts";
+import { convertCommand } from "./commands/convert.ts";
 import { infoCommand } from "./commands/info.ts";
 import { runCommand } from "./commands/run.ts";
 import { type CommandContext, UsageError } from "./context.ts";
@@ -25,6 +26,7 @@ Examples:
   g3n run --model DIR --image cat.png "What is in this picture?"
   g3n chat --model google/gemma-3n-E2B-it
   g3n info --model DIR
+  g3n convert --model DIR --out model.gguf --dtype q8
 
 Exit codes: 0 done, 1 failed, 2 wrong arguments, 130 stopped by Ctrl-C`;
 
@@ -82,7 +84,7 @@ function createProgram(context: CommandContext): Command {
       getErrHasColors: () => false,
       writeErr: (text) => errors.write(text.replace(/^error: /, "g3n: ")),
     });
-  for (const create of [runCommand, chatCommand, infoCommand]) {
+  for (const create of [runCommand, chatCommand, infoCommand, convertCommand]) {
     const command = create(context);
     // exitOverride and the streams do not pass on to commands added later.
     program.addCommand(
