@@ -36,7 +36,8 @@ export function encodeValues(
 }
 
 function encodeHalves(values: Float32Array, tensor: string): Uint8Array {
-  const halves = Uint16Array.from(values, halfBits);
+  const halves = new Uint16Array(values.length);
+  for (let i = 0; i < values.length; i++) halves[i] = halfBits(values[i]!);
   const bad = halves.findIndex((bits) => (bits & 0x7c00) === 0x7c00);
   if (bad >= 0) {
     throw new InputError(
