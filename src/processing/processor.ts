@@ -121,7 +121,7 @@ export class Gemma3nProcessor {
     input: ProcessorInput,
     options: ProcessOptions = {},
   ): Promise<BatchFeature> {
-    const texts = checkTexts(input.text);
+    const texts = checkTexts(input?.text);
     // All counts are checked before anything is loaded or computed.
     const images = this.#match(texts, input.images, "images", this.#image);
     const audio = this.#match(texts, input.audio, "audio clips", this.#audio);
@@ -272,7 +272,9 @@ export class Gemma3nProcessor {
   }
 }
 
-function checkTexts(text: ProcessorInput["text"]): readonly string[] {
+function checkTexts(
+  text: ProcessorInput["text"] | undefined,
+): readonly string[] {
   const texts: readonly unknown[] = Array.isArray(text) ? text : [text];
   if (texts.length === 0 || texts.some((entry) => typeof entry !== "string")) {
     throw new InputError(

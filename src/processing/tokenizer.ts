@@ -98,13 +98,16 @@ export class GemmaTokenizer {
 
   /**
    * Token ids of a text. Long texts are encoded in slices, between which the
-   * event loop runs. A lone surrogate counts as U+FFFD.
+   * event loop runs.
+   *
+   * @throws {InputError} When it is no text, or holds half of a surrogate pair.
    */
   async encode(text: string, options: EncodeOptions = {}): Promise<Int32Array> {
     const { addSpecialTokens = true } = options;
     const ids: number[] = addSpecialTokens ? [...this.#prefix] : [];
     let sliceStart = performance.now();
-    for (const piece of this.#pieces(text.toWellFormed())) {
+    checkText(text);
+    for (const piece of this.#pieces(text)) {
       if (performance.now() - sliceStart > SLICE_MS) {
         await new Promise((resolve) => setTimeout(resolve, 0));
         sliceStart = performance.now();
@@ -191,6 +194,25 @@ export class GemmaTokenizer {
       }`,
     );
   }
+}
+
+// As Python, which cannot hand such text on as UTF-8.
+function checkText(text: string): void {
+  if (typeof text !== "string") {
+    throw new InputError(
+      `Cannot encode the text: it is ${
+        text === null ? "null" : typeof text
+      }, wanted a string`,
+    );
+  }
+  if (text.isWellFormed()) return;
+  const wellFormed = text.toWellFormed();
+  let at = 0;
+  while (text.charCodeAt(at) === wellFormed.charCodeAt(at)) at++;
+  const code = text.charCodeAt(at).toString(16).toUpperCase();
+  throw new InputError(
+    `Cannot encode the text: character ${at} is the lone surrogate U+${code}, half of a pair; give whole characters, or replace it by toWellFormed()`,
+  );
 }
 
 function normalize(text: string): string {

@@ -68,7 +68,8 @@ export function editedCheckpoint(
     async open(name) {
       opened.push(name);
       const bytes = await firstFile(folders, name);
-      return await (edits[name]?.(bytes) ?? bytes);
+      const edit = edits[name];
+      return edit ? await edit(bytes) : bytes;
     },
   };
 }

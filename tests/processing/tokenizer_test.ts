@@ -77,13 +77,24 @@ test("encode() leaves special tokens away when told to", async () => {
   );
 });
 
-test("encode() takes lone surrogates for U+FFFD", async () => {
-  for (const lone of ["a\ud83db", "a\ude00b"]) {
-    assert.deepEqual(
-      await tokenizer.encode(lone),
-      await tokenizer.encode("a\ufffdb"),
-    );
+test("encode() refuses lone surrogates and what is no text", async () => {
+  for (
+    const [text, message] of [
+      ["a\ud83db", /character 1 is the lone surrogate U\+D83D/],
+      ["\ufffd😀\ude00", /character 3 is the lone surrogate U\+DE00/],
+      [7, /it is number, wanted a string/],
+      [null, /it is null/],
+    ] as const
+  ) {
+    await assert.rejects(tokenizer.encode(text as string), {
+      name: "InputError",
+      message,
+    });
   }
+  assert.deepEqual(
+    [...await tokenizer.encode("\ud83d\ude00")],
+    [...await tokenizer.encode("😀")],
+  );
 });
 
 test("decode() turns every byte of a broken run into U+FFFD", () => {
