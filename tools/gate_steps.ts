@@ -5,17 +5,30 @@ const ROOT = new URL("../", import.meta.url);
 const BUN_PACKAGE = "bun@1.4";
 const DENO = Deno.execPath();
 
+/** Most that a test may take on Bun, whose own limit of 5 s is for faster machines. */
+const BUN_TIMEOUT_MS = 120_000;
+
 /**
  * Tests of the tools and of the package need Deno, as the tools do; all others
  * run everywhere.
  */
 const DENO_ONLY = /^tests\/(tools|packaging)\//;
 
+const CARGO_BIN = `${
+  Deno.env.get("CARGO_HOME") ?? `${Deno.env.get("HOME")}/.cargo`
+}/bin`;
 /**
- * rustup's cargo where there is one: npx puts the system's folder first, and
- * clippy cannot use what another compiler built.
+ * What runs of cargo have in common. rustup's folder goes first: npx puts the
+ * system's there, and clippy cannot use what another compiler built.
  */
-const CARGO = await rustupCargo() ?? "cargo";
+const CARGO_STEP = {
+  folder: "rust/",
+  resource: "cargo",
+  env: { PATH: `${CARGO_BIN}:${Deno.env.get("PATH")}` },
+} as const;
+const CARGO = await isInstalled(`${CARGO_BIN}/cargo`)
+  ? `${CARGO_BIN}/cargo`
+  : "cargo";
 
 /** Everything but the tests; none of it may be missing. */
 export function checkSteps(): Step[] {
@@ -26,8 +39,7 @@ export function checkSteps(): Step[] {
   });
   const cargo = (name: string, ...args: string[]): Step => ({
     ...check(name, CARGO, ...args),
-    folder: "rust/",
-    resource: "cargo",
+    ...CARGO_STEP,
   });
   const tool = (name: string, file: string, ...args: string[]): Step =>
     check(name, DENO, "run", "-A", `tools/${file}`, ...args);
@@ -111,6 +123,7 @@ export async function testSteps(): Promise<Step[]> {
       command: [
         ...await bun(),
         "test",
+        `--timeout=${BUN_TIMEOUT_MS}`,
         ...everywhere.map((path) => `./${path}`),
       ],
     },
@@ -120,8 +133,7 @@ export async function testSteps(): Promise<Step[]> {
       name: "tests of the kernels",
       runner: "cargo",
       command: [CARGO, "test", "--locked", "--quiet"],
-      folder: "rust/",
-      resource: "cargo",
+      ...CARGO_STEP,
     });
   } else {
     console.log(
@@ -141,12 +153,6 @@ export async function testFiles(folder = "tests/"): Promise<string[]> {
     else if (name.endsWith("_test.ts")) paths.push(folder + name);
   }
   return paths.sort();
-}
-
-async function rustupCargo(): Promise<string | undefined> {
-  const home = Deno.env.get("CARGO_HOME") ?? `${Deno.env.get("HOME")}/.cargo`;
-  const cargo = `${home}/bin/cargo`;
-  return await isInstalled(cargo) ? cargo : undefined;
 }
 
 async function bun(): Promise<string[]> {

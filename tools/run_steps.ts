@@ -13,6 +13,8 @@ export interface Step {
   readonly command: readonly string[];
   /** Folder to run in, below the repository. */
   readonly folder?: string;
+  /** Variables beside those of this process. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Steps that name the same resource do not run at once. */
   readonly resource?: string;
 }
@@ -71,7 +73,7 @@ async function runStep(step: Step): Promise<Counts> {
 }
 
 async function runCommand(
-  { command, folder = "" }: Step,
+  { command, folder = "", env = {} }: Step,
 ): Promise<{ success: boolean; output: string }> {
   const [program, ...args] = command;
   let child: Deno.ChildProcess;
@@ -79,7 +81,7 @@ async function runCommand(
     child = new Deno.Command(program!, {
       args,
       cwd: new URL(folder, ROOT),
-      env: { NO_COLOR: "1" },
+      env: { NO_COLOR: "1", ...env },
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
