@@ -164,7 +164,9 @@ async function checkTarget(
   if (found === "directory" || (found === "file" && !overwrite)) {
     throw new InputError(
       `Cannot write "${path}": there is a ${found} of that name; ${
-        found === "file" ? "choose another, or overwrite it" : "name a file"
+        found === "file"
+          ? 'choose another, or set "overwrite" (--force)'
+          : "name a file"
       }`,
     );
   }
