@@ -69,6 +69,7 @@ export {
   InputError,
   UnsupportedError,
 } from "./src/core/errors.ts";
+export type { Json, JsonObject } from "./src/core/json.ts";
 export type { Shape } from "./src/core/shape.ts";
 export type { HostData, HostDtype, HostTensor } from "./src/core/tensor.ts";
 export { hostTensor } from "./src/core/tensor.ts";
@@ -122,6 +123,11 @@ export type {
 } from "./src/core/dtype.ts";
 export { SequenceCache } from "./src/models/gemma3n/sequence_cache.ts";
 export type { LoadProgress } from "./src/ops/checkpoint_weights.ts";
+export type { MelOptions } from "./src/codecs/log_mel.ts";
+export type { ImageSize } from "./src/codecs/resize_image.ts";
+export type { AudioFeatureConfig } from "./src/processing/audio_feature_config.ts";
+export { Gemma3nAudioFeatureExtractor } from "./src/processing/audio_feature_extractor.ts";
+export { SiglipImageProcessor } from "./src/processing/image_processor.ts";
 export {
   ChatTemplate,
   type RenderOptions,

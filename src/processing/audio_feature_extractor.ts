@@ -28,9 +28,12 @@ export interface AudioFeatureExtractorOptions extends PaceOptions {
  * Turns clips into what the audio tower takes.
  *
  * @example
- * ```ts ignore
- * const extractor = new Gemma3nAudioFeatureExtractor(processorConfig.feature_extractor);
- * const { inputFeatures } = await extractor.process([await Deno.readFile("speech.wav")]);
+ * ```ts
+ * import { Gemma3nAudioFeatureExtractor } from "@g3n/core";
+ *
+ * const extractor = new Gemma3nAudioFeatureExtractor({ sampling_rate: 16_000 });
+ * const second = Float32Array.from({ length: 16_000 }, (_, i) => Math.sin(i / 6));
+ * const { inputFeatures } = await extractor.process([second]);
  * console.log(inputFeatures.shape); // [1, F, 128]
  * ```
  */

@@ -18,9 +18,16 @@ const BICUBIC = 3;
  * Turns pictures into what the vision tower takes.
  *
  * @example
- * ```ts ignore
- * const processor = new SiglipImageProcessor(processorConfig.image_processor);
- * const pixelValues = await processor.process([await Deno.readFile("cat.png")]);
+ * ```ts
+ * import { SiglipImageProcessor } from "@g3n/core";
+ *
+ * const processor = new SiglipImageProcessor({
+ *   size: { height: 768, width: 768 },
+ *   resample: 2,
+ *   do_normalize: false,
+ * });
+ * const picture = { width: 2, height: 1, data: Uint8Array.of(255, 0, 0, 0, 0, 255) };
+ * const pixelValues = await processor.process([picture]);
  * console.log(pixelValues.shape); // [1, 3, 768, 768]
  * ```
  */

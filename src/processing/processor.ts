@@ -78,15 +78,18 @@ export interface ApplyChatTemplateOptions
  * Makes model inputs of texts, pictures and sound, and text of token ids.
  *
  * @example
- * ```ts ignore
+ * ```ts
+ * import { AutoProcessor } from "@g3n/core";
+ *
+ * const processor = await AutoProcessor.fromPretrained("tests/reference/tiny");
  * const inputs = await processor.applyChatTemplate([{
  *   role: "user",
  *   content: [
- *     { type: "image", url: "cat.png" },
+ *     { type: "image", url: "tests/reference/media/cat.png" },
  *     { type: "text", text: "What is in the picture?" },
  *   ],
  * }], { addGenerationPrompt: true });
- * console.log(inputs.pixelValues?.shape); // [1, 3, 768, 768]
+ * console.log(inputs.pixelValues?.shape); // [1, 3, 256, 256]
  * ```
  */
 export class Gemma3nProcessor {
