@@ -16,6 +16,10 @@
  *
  * @module
  */
+export {
+  AutoModelForCausalLM,
+  AutoModelForImageTextToText,
+} from "./src/api/auto_models.ts";
 export { AutoProcessor } from "./src/api/auto_processor.ts";
 export type { DeviceOption, DtypeOption } from "./src/api/devices.ts";
 export { Gemma3nForCausalLM } from "./src/api/gemma3n_for_causal_lm.ts";

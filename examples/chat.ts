@@ -18,7 +18,6 @@ await using model = await Gemma3nForConditionalGeneration.fromPretrained(
   source,
 );
 using cache = model.createCache();
-let cached: Int32Array = new Int32Array(); // ids of the conversation so far
 
 const messages: Message[] = [{
   role: "system",
@@ -43,16 +42,14 @@ async function answer(): Promise<string> {
   });
   // An answer that is written down again may come out as other tokens; what
   // the cache holds beyond the common part goes.
-  const common = commonLength(ids, cached);
-  cache.crop(Math.min(cache.length, common));
+  cache.crop(commonLength(ids, cache.ids));
   console.log(`  (${cache.length} of ${ids.length} tokens are in the cache)`);
-  const { sequences } = await model.generate({
+  await model.generate({
     ...inputs,
     pastKeyValues: cache,
     maxNewTokens: 12,
     streamer,
   });
-  cached = sequences[0]!;
   console.log(`  ${text}`);
   return text;
 }

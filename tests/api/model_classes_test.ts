@@ -2,7 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import {
+  AutoModelForCausalLM,
+  AutoModelForImageTextToText,
+} from "../../src/api/auto_models.ts";
 import { Gemma3nForCausalLM } from "../../src/api/gemma3n_for_causal_lm.ts";
+import { Gemma3nForConditionalGeneration } from "../../src/api/gemma3n_for_conditional_generation.ts";
 import { Gemma3nModel } from "../../src/api/gemma3n_model.ts";
 import { Gemma3nTextModel } from "../../src/api/gemma3n_text_model.ts";
 import type { HostTensor } from "../../src/core/tensor.ts";
@@ -146,4 +151,25 @@ test("a decoder alone takes no media and says so", async () => {
     name: "UnsupportedError",
     message: /Cannot encode sound/,
   });
+});
+
+test("the auto classes find the class of a checkpoint", async () => {
+  await using whole = await AutoModelForCausalLM.fromPretrained(
+    referencePath("tiny"),
+    OPTIONS,
+  );
+  await using decoder = await AutoModelForCausalLM.fromPretrained(
+    referencePath("tiny-text"),
+    OPTIONS,
+  );
+  await using pictures = await AutoModelForImageTextToText.fromPretrained(
+    referencePath("tiny"),
+    OPTIONS,
+  );
+  assert.ok(whole instanceof Gemma3nForConditionalGeneration);
+  assert.ok(decoder instanceof Gemma3nForCausalLM);
+  assert.ok(pictures instanceof Gemma3nForConditionalGeneration);
+  const inputs = await expectedInputs("text");
+  const { sequences } = await decoder.generate({ ...inputs, maxNewTokens: 3 });
+  assert.equal(sequences[0]!.length, inputs.inputIds.shape[1]! + 3);
 });
