@@ -80,6 +80,7 @@ async function splitGgufSource(
     const url = parseUrl(text);
     const file = decodeURIComponent(url.pathname.split("/").at(-1)!);
     const folder = new URL(".", url);
+    folder.pathname = folder.pathname.replace(/(.)\/$/, "$1");
     folder.search = url.search;
     return { folder: folder.href, file };
   }
