@@ -28,6 +28,7 @@ export class CachePool {
     lengths: readonly number[],
     signal?: AbortSignal,
   ): Promise<SequenceCache[]> {
+    if (lengths.length === 0) return Promise.resolve([]);
     return this.#takers.run(async () => {
       while (true) {
         signal?.throwIfAborted();

@@ -129,7 +129,7 @@ const INPUTS: Readonly<Record<string, [Anything | undefined, RegExp]>> = {
       inputFeatures: take(mels, 1),
       inputFeaturesMask: take(melMask, 1),
     },
-    /has 376 placeholders .* the sound make 188/,
+    /has 376 placeholders .* the clips make 188/,
   ],
   "pictures as bytes": [
     {

@@ -107,7 +107,7 @@ export function placeSoftTokens(
     data.push(source.data);
   };
   deal(sources.image, config.imageTokenId, "pictures");
-  deal(sources.audio, config.audioTokenId, "sound");
+  deal(sources.audio, config.audioTokenId, "clips");
   if (data.length === 0) {
     return sequences.map((sequence) => ({ ...sequence, soft: undefined }));
   }
