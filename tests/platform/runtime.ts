@@ -16,6 +16,17 @@ const FLAGS = {
   node: ["--import", "tsx"],
 };
 
+/** The command that runs a TypeScript file in the same runtime. */
+export function scriptCommand(
+  path: string,
+  args: readonly string[],
+  denoFlags: readonly string[] = [],
+): string[] {
+  const runtime = runtimeName();
+  const rights = runtime === "deno" ? denoFlags : [];
+  return [process.execPath, ...FLAGS[runtime], ...rights, path, ...args];
+}
+
 /** What a script did. */
 export interface ScriptResult {
   readonly code: number | null;
@@ -42,10 +53,8 @@ export function runScript(
   onStdout: (text: string, child: ReturnType<typeof spawn>) => void = () => {},
   { denoFlags = [], onStart }: ScriptOptions = {},
 ): Promise<ScriptResult> {
-  const runtime = runtimeName();
-  const rights = runtime === "deno" ? denoFlags : [];
-  const command = [...FLAGS[runtime], ...rights, path, ...args];
-  const child = spawn(process.execPath, command);
+  const [program, ...command] = scriptCommand(path, args, denoFlags);
+  const child = spawn(program!, command);
   onStart?.(child);
   let stdout = "";
   let stderr = "";

@@ -13,6 +13,15 @@ if (part === "echo") {
 if (part === "lines") {
   for await (const line of terminal.lines()) await terminal.write(`<${line}>`);
 }
+if (part === "prompt") {
+  let kind = "";
+  while (kind !== "end") {
+    const result = await terminal.prompt("? ");
+    await terminal.write(`<${JSON.stringify(result)}>`);
+    kind = result.kind;
+  }
+  terminal.exit(0);
+}
 if (part === "large") {
   await terminal.write("x".repeat(3_000_000));
   terminal.exit(0);
