@@ -5,7 +5,17 @@ import { Gemma3nForConditionalGeneration } from "./gemma3n_for_conditional_gener
 import { readConfig } from "./model_config.ts";
 import { type ModelOptions, openSource } from "./model_options.ts";
 
-/** Loads a model that continues text, as Transformers' `AutoModelForCausalLM`. */
+/**
+ * Loads a model that continues text, as Transformers' `AutoModelForCausalLM`.
+ *
+ * @example
+ * ```ts
+ * import { AutoModelForCausalLM } from "@g3n/core";
+ *
+ * await using model = await AutoModelForCausalLM.fromPretrained("tests/reference/tiny-text");
+ * console.log(model.constructor.name); // "Gemma3nForCausalLM"
+ * ```
+ */
 export class AutoModelForCausalLM {
   /**
    * A whole model comes as {@link Gemma3nForConditionalGeneration}, a decoder
@@ -13,14 +23,6 @@ export class AutoModelForCausalLM {
    *
    * @param source Hub id, local directory, URL of a folder, or an object that opens files by name.
    * @throws As `Gemma3nForConditionalGeneration.fromPretrained()`.
-   *
-   * @example
-   * ```ts
-   * import { AutoModelForCausalLM } from "@g3n/core";
-   *
-   * await using model = await AutoModelForCausalLM.fromPretrained("tests/reference/tiny-text");
-   * console.log(model.constructor.name); // "Gemma3nForCausalLM"
-   * ```
    */
   static async fromPretrained(
     source: ModelSource,
@@ -40,21 +42,23 @@ export class AutoModelForCausalLM {
   }
 }
 
-/** Loads a model of pictures and text, as Transformers' `AutoModelForImageTextToText`. */
+/**
+ * Loads a model of pictures and text, as Transformers' `AutoModelForImageTextToText`.
+ *
+ * @example
+ * ```ts
+ * import { AutoModelForImageTextToText } from "@g3n/core";
+ *
+ * await using model = await AutoModelForImageTextToText.fromPretrained("tests/reference/tiny");
+ * console.log(model.config.visionConfig?.architecture); // "mobilenetv5_300m_enc"
+ * ```
+ */
 export class AutoModelForImageTextToText {
   /**
    * Loads {@link Gemma3nForConditionalGeneration}.
    *
    * @param source Hub id, local directory, URL of a folder, or an object that opens files by name.
    * @throws As `Gemma3nForConditionalGeneration.fromPretrained()`.
-   *
-   * @example
-   * ```ts
-   * import { AutoModelForImageTextToText } from "@g3n/core";
-   *
-   * await using model = await AutoModelForImageTextToText.fromPretrained("tests/reference/tiny");
-   * console.log(model.config.visionConfig?.architecture); // "mobilenetv5_300m_enc"
-   * ```
    */
   static fromPretrained(
     source: ModelSource,
