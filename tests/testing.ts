@@ -1,6 +1,7 @@
 // What tests of operations share: the devices present, seeded values,
 // comparison with a tolerance, and one-call set-ups of a device.
 import assert from "node:assert/strict";
+import type { WeightFormat } from "../src/core/dtype.ts";
 import {
   formatShape,
   numel,
@@ -118,11 +119,16 @@ export function assertClose(
 /** A weight of a test. */
 export interface TestWeight extends TestTensor {
   readonly kind: WeightKind;
+  readonly format?: WeightFormat | undefined;
 }
 
-/** A tensor as a weight of this kind. */
-export function asWeight(kind: WeightKind, x: TestTensor): TestWeight {
-  return { ...x, kind };
+/** A tensor as a weight of this kind, kept in `format`. */
+export function asWeight(
+  kind: WeightKind,
+  x: TestTensor,
+  format?: WeightFormat,
+): TestWeight {
+  return { ...x, kind, format };
 }
 
 /** What a device holds before the first step of a test. */
@@ -154,9 +160,9 @@ export async function setUp<W extends Record<string, TestWeight>>(
 ): Promise<Setup<W>> {
   const device = await create();
   const declared = Object.fromEntries(
-    Object.entries(weights).map(([name, { shape, kind }]) => [
+    Object.entries(weights).map(([name, { shape, kind, format }]) => [
       name,
-      device.declareWeight({ name, shape, kind }),
+      device.declareWeight({ name, shape, kind, format }),
     ]),
   ) as { [K in keyof W]: Weight };
   device.reserveKv(kv);

@@ -1,4 +1,5 @@
 // Sizes of the decoder, from what the user asked for.
+import type { WeightFormat } from "../core/dtype.ts";
 import { InputError } from "../core/errors.ts";
 import type { Gemma3nConfig } from "../models/gemma3n/config.ts";
 import type { DecoderOptions } from "../models/gemma3n/decoder.ts";
@@ -9,13 +10,14 @@ const DEFAULT_MAX_BATCH_SIZE = 4;
 const DEFAULT_PREFILL_CHUNK = 512;
 
 /**
- * Fills in defaults and checks ranges.
+ * Fills in defaults and checks ranges; `dtype` is the resolved one.
  *
  * @throws {InputError} When a size is no whole number, or the context is longer than the model's.
  */
 export function decoderOptions(
   { textConfig }: Gemma3nConfig,
   options: ModelOptions,
+  dtype: WeightFormat,
 ): DecoderOptions {
   const {
     contextLength = Math.min(
@@ -39,5 +41,5 @@ export function decoderOptions(
       `Cannot load the model: "contextLength" is ${contextLength}, the model was made for at most ${textConfig.maxPositionEmbeddings} tokens`,
     );
   }
-  return { ...counts, fastPrefill };
+  return { ...counts, fastPrefill, dtype };
 }

@@ -1,5 +1,5 @@
 // From a user's `device` and `dtype` to devices for the parts of a model.
-import type { ComputeDtype } from "../core/dtype.ts";
+import type { ComputeDtype, WeightFormat } from "../core/dtype.ts";
 import { InputError, UnsupportedError } from "../core/errors.ts";
 import { numel } from "../core/shape.ts";
 import type { Checkpoint } from "../io/checkpoint.ts";
@@ -15,6 +15,8 @@ export type DtypeOption = "auto" | ComputeDtype;
 
 /** Devices by option, the names a message lists. */
 const DEVICES: readonly DeviceOption[] = ["auto", "wasm", "reference"];
+/** What this version computes with, for messages. */
+const DTYPES: readonly DtypeOption[] = ["auto", "f32", "q8", "q4"];
 const AUTO_F32_PARAMETERS = 100e6;
 
 /**
@@ -54,27 +56,46 @@ function unknownDevice(device: string): Error {
 }
 
 /**
- * Decides the number format.
+ * Decides the number format. A large checkpoint whose weights are stored in
+ * blocks of eight bits keeps them.
  *
- * @throws {UnsupportedError} For any but f32, the one this version has.
+ * @throws {UnsupportedError} For "f16", which this version has not.
+ * @throws {InputError} For an unknown name.
  */
 export function resolveDtype(
   dtype: DtypeOption,
   checkpoint: Checkpoint,
-): "f32" {
-  const parameters = countParameters(checkpoint);
-  const resolved = dtype !== "auto"
-    ? dtype
-    : parameters < AUTO_F32_PARAMETERS
-    ? "f32"
-    : "q4";
-  if (resolved === "f32") return "f32";
-  const why = dtype === "auto"
-    ? `, which "auto" means for ${Math.round(parameters / 1e6)} M parameters`
-    : "";
-  throw new UnsupportedError(
-    `Cannot compute with weights in "${resolved}"${why}: this version has "f32"`,
+): WeightFormat {
+  switch (dtype) {
+    case "auto":
+      if (countParameters(checkpoint) < AUTO_F32_PARAMETERS) return "f32";
+      return isStoredInEightBits(checkpoint) ? "q8" : "q4";
+    case "f32":
+    case "q8":
+    case "q4":
+      return dtype;
+    default:
+      throw unknownDtype(dtype);
+  }
+}
+
+function unknownDtype(dtype: string): Error {
+  const known = DTYPES.map((name) => `"${name}"`).join(", ");
+  return dtype === "f16"
+    ? new UnsupportedError(
+      `Cannot compute with weights in "f16": this version has ${known}`,
+    )
+    : new InputError(
+      `Cannot compute with weights in "${dtype}": wanted one of ${known}`,
+    );
+}
+
+function isStoredInEightBits(checkpoint: Checkpoint): boolean {
+  const dtypes = new Set(
+    checkpoint.names().map((name) => checkpoint.get(name).dtype),
   );
+  const fewerBits = ["q4_0", "q4_k", "q5_k", "q6_k"] as const;
+  return dtypes.has("q8_0") && !fewerBits.some((dtype) => dtypes.has(dtype));
 }
 
 /** Number of values in all tensors. */

@@ -91,12 +91,13 @@ export class LoadedModel implements AsyncDisposable {
     }
     const checkpoint = await openCheckpoint(files);
     try {
-      resolveDtype(dtype, checkpoint);
+      const format = resolveDtype(dtype, checkpoint);
       const runtime = await Gemma3nRuntime.load({
         config,
         checkpoint,
         createDevice,
-        decoder: decoderOptions(config, options),
+        dtype: format,
+        decoder: decoderOptions(config, options, format),
         head,
         onWarning: warn,
         onProgress,

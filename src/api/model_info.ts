@@ -57,9 +57,8 @@ export async function modelInfo(
   const createDevice = deviceFactory(device, platform, wasmModule);
   const config = await readConfig(files);
   await using checkpoint = await openCheckpoint(files);
-  // What "auto" would have may not be there yet; f32 can be measured always.
-  if (dtype !== "auto") resolveDtype(dtype, checkpoint);
-  const sizes = decoderOptions(config, options);
+  const format = resolveDtype(dtype, checkpoint);
+  const sizes = decoderOptions(config, options, format);
   await using measured = await createDevice();
   const names = await checkpointNames(checkpoint, config);
   new Decoder(measured, checkpoint, names, config, sizes).plan();

@@ -33,6 +33,25 @@ export const STORAGE_BYTES: Readonly<Record<StorageDtype, number>> = {
   bf16: 2,
 };
 
+/** Bytes of `count` values, whole blocks of them. */
+export function dtypeBytes(dtype: CheckpointDtype, count: number): number {
+  if (!isBlockDtype(dtype)) return count * STORAGE_BYTES[dtype];
+  const { values, bytes } = BLOCK_SIZES[dtype];
+  return count / values * bytes;
+}
+
+/**
+ * How a device keeps a weight: float32, or signed integers of 8 or 4 bits in
+ * groups of 32 along a row with a half-precision scale, whose values are those
+ * of Q8_0 and Q4_0 blocks.
+ */
+export type WeightFormat = "f32" | "q8" | "q4";
+
+/** Blocks of a file that hold the values of a {@link WeightFormat} as they are. */
+export const FORMAT_BLOCKS: Readonly<
+  Record<WeightFormat, "q8_0" | "q4_0" | undefined>
+> = { f32: undefined, q8: "q8_0", q4: "q4_0" };
+
 /** Number format the weights are computed in. */
 export type ComputeDtype = "f32" | "f16" | "q8" | "q4";
 

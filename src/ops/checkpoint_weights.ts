@@ -1,10 +1,15 @@
 // A WeightLoader over a checkpoint and a device: declares, then streams.
-import { isBlockDtype } from "../core/dtype.ts";
+import {
+  type CheckpointDtype,
+  FORMAT_BLOCKS,
+  isBlockDtype,
+  type WeightFormat,
+} from "../core/dtype.ts";
 import { CheckpointError } from "../core/errors.ts";
 import { formatShape, sameShape, type Shape } from "../core/shape.ts";
 import type { Checkpoint, RowBlock } from "../io/checkpoint.ts";
 import { decodeRows } from "../quant/blocks.ts";
-import type { Device, WeightKind, WeightRows } from "./device.ts";
+import type { Device, WeightKind, WeightRows, WeightSpec } from "./device.ts";
 import type { Weight } from "./ops.ts";
 import type { WeightLoader, WeightOptions } from "./weight_loader.ts";
 
@@ -31,9 +36,16 @@ export interface LoadOptions {
 /** Blocks of a GGUF file are decoded on the way, to up to eight times their size. */
 const BLOCK_READ_BYTES = 2 * 1024 * 1024;
 
+/** Decides the format of a weight, which is stored as `stored`. */
+export type ChooseFormat = (
+  spec: WeightSpec,
+  stored: CheckpointDtype,
+) => WeightFormat;
+
 interface Declared {
   readonly name: string;
   readonly weight: Weight;
+  readonly format: WeightFormat;
   readonly bytes: number;
   readonly map: WeightOptions["map"];
 }
@@ -42,6 +54,7 @@ interface Declared {
 export class CheckpointWeights implements WeightLoader {
   readonly #device: Device;
   readonly #checkpoint: Checkpoint;
+  readonly #chooseFormat: ChooseFormat;
   readonly #prefix: string;
   /** Shared by all scopes. */
   readonly #declared: Declared[];
@@ -50,11 +63,13 @@ export class CheckpointWeights implements WeightLoader {
   constructor(
     device: Device,
     checkpoint: Checkpoint,
+    chooseFormat: ChooseFormat,
     prefix = "",
     declared: Declared[] = [],
   ) {
     this.#device = device;
     this.#checkpoint = checkpoint;
+    this.#chooseFormat = chooseFormat;
     this.#prefix = prefix;
     this.#declared = declared;
   }
@@ -64,6 +79,7 @@ export class CheckpointWeights implements WeightLoader {
     return new CheckpointWeights(
       this.#device,
       this.#checkpoint,
+      this.#chooseFormat,
       this.#prefix + prefix,
       this.#declared,
     );
@@ -77,11 +93,15 @@ export class CheckpointWeights implements WeightLoader {
     options: WeightOptions = {},
   ): Weight {
     const full = this.#prefix + name;
-    const { rows, rowBytes } = checkedTensor(this.#checkpoint, full, shape);
-    const weight = this.#device.declareWeight({ name: full, shape, kind });
+    const stored = checkedTensor(this.#checkpoint, full, shape);
+    const { rows, rowBytes, dtype } = stored;
+    const spec = { name: full, shape, kind };
+    const format = this.#chooseFormat(spec, dtype);
+    const weight = this.#device.declareWeight({ ...spec, format });
     this.#declared.push({
       name: full,
       weight,
+      format,
       bytes: rows * rowBytes,
       map: options.map,
     });
@@ -93,13 +113,13 @@ export class CheckpointWeights implements WeightLoader {
     const totalBytes = this.#declared.reduce((sum, d) => sum + d.bytes, 0);
     const totalTensors = this.#declared.length;
     let loadedBytes = 0;
-    for (const [i, { name, weight, map }] of this.#declared.entries()) {
+    for (const [i, { name, weight, format, map }] of this.#declared.entries()) {
       const { rows, dtype } = this.#checkpoint.get(name);
       const bytes = isBlockDtype(dtype) ? BLOCK_READ_BYTES : undefined;
       for await (const block of this.#checkpoint.rowBlocks(name, bytes)) {
         options.signal?.throwIfAborted();
         loadedBytes += block.bytes.byteLength;
-        await this.#device.writeWeight(weight, weightRows(block, map));
+        await this.#device.writeWeight(weight, weightRows(block, format, map));
         const isLast = block.firstRow + block.rows === rows;
         const loadedTensors = isLast ? i + 1 : i;
         options.onProgress?.({
@@ -142,9 +162,14 @@ export function checkedTensor(
 }
 
 /** A block as devices take it. */
-function weightRows(block: RowBlock, map: WeightOptions["map"]): WeightRows {
+function weightRows(
+  block: RowBlock,
+  format: WeightFormat,
+  map: WeightOptions["map"],
+): WeightRows {
   const { dtype } = block;
-  if (map === undefined && !isBlockDtype(dtype)) return { ...block, dtype };
+  const asStored = !isBlockDtype(dtype) || dtype === FORMAT_BLOCKS[format];
+  if (map === undefined && asStored) return { ...block, dtype };
   let values = decodeRows(block.bytes, dtype);
   if (map !== undefined) values = values.map(map);
   return { ...block, dtype: "f32", bytes: new Uint8Array(values.buffer) };

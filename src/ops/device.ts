@@ -1,8 +1,11 @@
 // A device: memory for weights, caches and activations, a queue of recorded
 // operations, and the Ops that record them.
-import type { StorageDtype } from "../core/dtype.ts";
-import type { Shape } from "../core/shape.ts";
+import type { BlockDtype, StorageDtype, WeightFormat } from "../core/dtype.ts";
+import { numel, type Shape } from "../core/shape.ts";
 import type { KvSpec, KvStore, Ops, Tensor, Weight } from "./ops.ts";
+
+/** Values along a row that share a scale. */
+const QUANTIZED_GROUP = 32;
 
 /** Name of a kind of device. */
 export type DeviceName = "reference" | "wasm" | "webgpu";
@@ -28,6 +31,19 @@ export interface WeightSpec {
   readonly name: string;
   readonly shape: Shape;
   readonly kind: WeightKind;
+  /**
+   * How its values are kept; f32 unless given. Others need a `matrix`, or a
+   * `conv2d` of one place that is used with stride 1 and no padding, whose rows
+   * are whole groups of 32 ({@link canQuantize}).
+   */
+  readonly format?: WeightFormat | undefined;
+}
+
+/** Whether a weight can be kept in other formats than f32. */
+export function canQuantize({ kind, shape }: WeightSpec): boolean {
+  const isMatrix = kind === "matrix" ||
+    kind === "conv2d" && numel(shape.slice(2)) === 1;
+  return isMatrix && shape[1]! > 0 && shape[1]! % QUANTIZED_GROUP === 0;
 }
 
 /** Consecutive slices of a weight along its first dimension, as stored in the file. */
@@ -36,7 +52,8 @@ export interface WeightRows {
   readonly firstRow: number;
   /** Number of slices. */
   readonly rows: number;
-  readonly dtype: StorageDtype;
+  /** Blocks only where they hold the format of the weight. */
+  readonly dtype: StorageDtype | BlockDtype;
   /** `rows` times the size of a slice, little-endian; need not be aligned. */
   readonly bytes: Uint8Array;
 }

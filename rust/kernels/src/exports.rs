@@ -2,7 +2,7 @@
 
 use crate::command::Command;
 use crate::pack::{decode_bf16, decode_f16, pack_channels, pack_tiles};
-use crate::{dispatch_elements, dispatch_media, dispatch_text};
+use crate::{dispatch_elements, dispatch_media, dispatch_quantized, dispatch_text};
 use core::slice::{from_raw_parts, from_raw_parts_mut};
 
 /// The next chunk to run.
@@ -52,6 +52,7 @@ unsafe fn run(command: &Command, chunk: u32) {
         dispatch_text::run(command, chunk)
             || dispatch_elements::run(command, chunk)
             || dispatch_media::run(command, chunk)
+            || dispatch_quantized::run(command, chunk)
     };
     assert!(known, "an operation this module has not");
 }

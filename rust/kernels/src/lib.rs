@@ -1,12 +1,13 @@
 //! Kernels of the WASM device: one file for each operation, on slices, and the
-//! command queue that runs them. Only `exports.rs`, `command.rs` and `rows.rs`
-//! touch raw memory.
+//! command queue that runs them. Only `exports*.rs`, `command.rs` and
+//! `rows.rs` touch raw memory.
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
 mod altup;
 mod append_kv;
 mod attention;
 mod avg_pool2d;
+mod bits;
 mod bounds;
 mod command;
 mod conv2d;
@@ -15,23 +16,37 @@ mod cumulative_group_norm;
 mod depthwise_conv2d;
 mod dispatch_elements;
 mod dispatch_media;
+mod dispatch_quantized;
 mod dispatch_text;
 mod elementwise;
 mod embedding;
+mod embedding_quantized;
 pub mod exports;
+pub mod exports_quantized;
+mod form;
+#[cfg(any(target_feature = "relaxed-simd", test))]
+mod form_relaxed;
 mod gather_rows;
 mod gaussian_top_k;
 mod match_magnitude;
 mod math;
 mod matmul;
+mod matmul_quantized;
 mod pack;
+mod pack_quantized;
 mod picture;
+#[cfg_attr(not(target_feature = "relaxed-simd"), path = "products_plain.rs")]
+#[cfg_attr(target_feature = "relaxed-simd", path = "products_relaxed.rs")]
+mod products;
+mod quantize_rows;
+mod quantized;
 mod reduce;
 mod relative_attention;
 mod resize;
 mod rms_norm;
 mod rope;
 mod rows;
+mod scale;
 mod simd;
 #[cfg(test)]
 mod testing;

@@ -15,6 +15,12 @@ pub struct F32x4(imp::Vector);
 pub struct I32x4(imp::IntVector);
 
 impl F32x4 {
+    /// The lanes of a vector that another module made.
+    #[inline(always)]
+    pub fn from_vector(vector: imp::Vector) -> Self {
+        Self(vector)
+    }
+
     /// All lanes zero.
     #[inline(always)]
     pub fn zero() -> Self {

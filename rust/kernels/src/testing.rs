@@ -16,6 +16,11 @@ pub fn random(n: usize, seed: u64) -> Vec<f32> {
         .collect()
 }
 
+/// Reproducible values with a normal distribution, by sums of even ones.
+pub fn gaussian(n: usize, seed: u64) -> Vec<f32> {
+    random(12 * n, seed).chunks(12).map(|x| x.iter().sum::<f32>() / 2.0).collect()
+}
+
 /// Asserts that two rows agree within `tolerance` of the largest wanted value.
 pub fn assert_close(found: &[f32], wanted: &[f32], tolerance: f32, label: &str) {
     assert_eq!(found.len(), wanted.len(), "{label}: lengths");

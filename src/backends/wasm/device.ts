@@ -24,7 +24,7 @@ import { Pacer } from "./pacer.ts";
 import { align } from "./planner.ts";
 import { Queue } from "./queue.ts";
 import { Recorder } from "./recorder.ts";
-import { F32_BYTES, WasmKvStore, WasmWeight } from "./tensors.ts";
+import { WasmKvStore, WasmWeight } from "./tensors.ts";
 
 /** Options of {@link createWasmDevice}. */
 export interface WasmDeviceOptions {
@@ -35,7 +35,8 @@ export interface WasmDeviceOptions {
 }
 
 /**
- * Makes a device that computes in float32 with WebAssembly SIMD, on one thread.
+ * Makes a device that computes with WebAssembly SIMD, on one thread: in
+ * float32, products with quantised weights in integers.
  *
  * @throws {DeviceError} When the runtime has no WebAssembly with SIMD.
  */
@@ -83,7 +84,7 @@ class WasmDevice implements Device {
       this.weightBytes,
       this.recorder.device,
     );
-    this.weightBytes += align(weight.packedSize * F32_BYTES);
+    this.weightBytes += align(weight.packedBytes);
     return weight;
   }
 

@@ -1,7 +1,12 @@
 // The kernel module: compiled once from the bytes inside this package, and
 // instantiated over the memory of each device.
+//
+// There are two builds of one source. Relaxed SIMD multiplies quantised weights
+// faster, but not every runtime has it, and some get it wrong: it is used where
+// it compiles and a trial of its products comes out right.
 import { DeviceError } from "../../core/errors.ts";
 import { kernelsBase64 } from "../../../wasm/kernels.ts";
+import { kernelsRelaxedBase64 } from "../../../wasm/kernels_relaxed.ts";
 
 /** Functions of the kernel module; addresses are byte offsets in its memory. */
 export interface KernelExports {
@@ -33,18 +38,65 @@ export interface KernelExports {
     size: number,
     taps: number,
   ): void;
+  /** Elements `first ..` of a matrix `[F, k]` into quantised tiles of `groups` groups; 0 when one cannot be. */
+  pack_quantized(
+    from: number,
+    count: number,
+    first: number,
+    to: number,
+    groups: number,
+    k: number,
+    bits: number,
+  ): number;
+  /** As `pack_quantized`, from a file's blocks of as many bits. */
+  pack_blocks(
+    from: number,
+    count: number,
+    first: number,
+    to: number,
+    groups: number,
+    k: number,
+    bits: number,
+  ): number;
+  /** Chooses among the products of bytes that the machine has; -1 when it gets one wrong. */
+  probe_products(): number;
   readonly __heap_base: WebAssembly.Global;
 }
 
+const PAGE_BYTES = 65536;
 /** Bytes at the start of the memory for the module's stack and data. */
-export const MODULE_BYTES: number = 2 * 65536;
+export const MODULE_BYTES: number = 2 * PAGE_BYTES;
+const WRONG_PRODUCTS = -1;
 
 let compiled: Promise<WebAssembly.Module> | undefined;
 
-/** Compiles the built-in module, once. */
+/** Compiles the build that suits the runtime, once. */
 export function compileKernels(): Promise<WebAssembly.Module> {
-  compiled ??= WebAssembly.compile(decodeBase64(kernelsBase64));
+  compiled ??= compileBest();
   return compiled;
+}
+
+async function compileBest(): Promise<WebAssembly.Module> {
+  const relaxed = decodeBase64(kernelsRelaxedBase64);
+  if (WebAssembly.validate(relaxed)) {
+    const module = await WebAssembly.compile(relaxed);
+    if (await multipliesRight(module)) return module;
+  }
+  return await WebAssembly.compile(decodeBase64(kernelsBase64));
+}
+
+/**
+ * Whether a build's products of bytes come out right.
+ *
+ * @throws {DeviceError} When it is not a build of the kernels.
+ */
+export async function multipliesRight(
+  module: WebAssembly.Module,
+): Promise<boolean> {
+  const pages = MODULE_BYTES / PAGE_BYTES;
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+  const kernels = await instantiate(module, memory);
+  return kernels.probe_products() !== WRONG_PRODUCTS;
 }
 
 /**
@@ -53,6 +105,20 @@ export function compileKernels(): Promise<WebAssembly.Module> {
  * @throws {DeviceError} When the module is not the one this code was made for.
  */
 export async function instantiateKernels(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+): Promise<KernelExports> {
+  const kernels = await instantiate(module, memory);
+  if (kernels.probe_products() === WRONG_PRODUCTS) {
+    throw new DeviceError(
+      "Cannot start the kernels: the runtime multiplies bytes wrong with " +
+        "relaxed SIMD; pass the module without it",
+    );
+  }
+  return kernels;
+}
+
+async function instantiate(
   module: WebAssembly.Module,
   memory: WebAssembly.Memory,
 ): Promise<KernelExports> {

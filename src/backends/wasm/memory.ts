@@ -1,13 +1,19 @@
 // One WebAssembly memory, sized once: the module's stack and data, a staging
 // area for weights, the weights, the key-value stores, and what a step needs.
-import { STORAGE_BYTES, type StorageDtype } from "../../core/dtype.ts";
-import { DeviceError, InputError } from "../../core/errors.ts";
+import {
+  type BlockDtype,
+  dtypeBytes,
+  FORMAT_BLOCKS,
+  isBlockDtype,
+  type StorageDtype,
+} from "../../core/dtype.ts";
+import { CheckpointError, DeviceError, InputError } from "../../core/errors.ts";
 import { formatShape } from "../../core/shape.ts";
 import type { WeightRows } from "../../ops/device.ts";
 import { type KernelExports, MODULE_BYTES } from "./kernel_module.ts";
 import type { Pacer } from "./pacer.ts";
 import { ALIGNMENT } from "./planner.ts";
-import { F32_BYTES, type WasmWeight } from "./tensors.ts";
+import { F32_BYTES, FORMAT_BITS, type WasmWeight } from "./tensors.ts";
 
 const PAGE_BYTES = 65536;
 /** What 32-bit addresses reach. */
@@ -122,47 +128,79 @@ export async function packRows(
       `${problem}its shape is ${formatShape(weight.shape)}`,
     );
   }
-  const elementBytes = STORAGE_BYTES[dtype];
+  if (isBlockDtype(dtype) && dtype !== FORMAT_BLOCKS[weight.format]) {
+    throw new InputError(
+      `${problem}found blocks of ${dtype}, wanted numbers or the blocks of ` +
+        `"${weight.format}"`,
+    );
+  }
   const count = rows * weight.rowSize;
-  if (bytes.byteLength !== count * elementBytes) {
+  if (bytes.byteLength !== dtypeBytes(dtype, count)) {
     throw new InputError(
       `${problem}found ${bytes.byteLength} bytes, wanted ` +
-        `${count * elementBytes} of ${dtype}`,
+        `${dtypeBytes(dtype, count)} of ${dtype}`,
     );
   }
   for (let done = 0; done < count; done += STAGED_ELEMENTS) {
     await pacer.pause();
     const n = Math.min(STAGED_ELEMENTS, count - done);
-    const piece = bytes.subarray(
-      done * elementBytes,
-      (done + n) * elementBytes,
-    );
-    packPiece(engine, weight, piece, dtype, firstRow * weight.rowSize + done);
+    const start = dtypeBytes(dtype, done);
+    const piece = bytes.subarray(start, start + dtypeBytes(dtype, n));
+    const first = firstRow * weight.rowSize + done;
+    if (!packPiece(engine, weight, piece, dtype, first, n)) {
+      throw new CheckpointError(
+        `Cannot quantise rows ${firstRow}..${end} of weight "${weight.name}": ` +
+          "a value is NaN, infinite or too large; the file is damaged, or load " +
+          'it with the dtype "f32"',
+        { tensor: weight.name },
+      );
+    }
   }
   weight.markWritten(firstRow, rows);
 }
 
+/** Packs `count` elements; false when they cannot be quantised. */
 function packPiece(
   { memory, kernels, layout }: Engine,
   weight: WasmWeight,
   piece: Uint8Array,
-  dtype: StorageDtype,
+  dtype: StorageDtype | BlockDtype,
   first: number,
-): void {
+  count: number,
+): boolean {
   const raw = layout.staging;
   const decoded = raw + STAGED_ELEMENTS * F32_BYTES;
   const to = layout.weights + weight.offset;
-  const count = piece.byteLength / STORAGE_BYTES[dtype];
   new Uint8Array(memory.buffer, raw, piece.byteLength).set(piece);
-  const { kind, packedSize, taps, rowSize } = weight;
+  const { kind, format, packedSize, taps, rowSize } = weight;
+  if (isBlockDtype(dtype)) {
+    const bits = dtype === "q8_0" ? FORMAT_BITS.q8 : FORMAT_BITS.q4;
+    const { groups } = weight;
+    return kernels.pack_blocks(raw, count, first, to, groups, rowSize, bits) ===
+      1;
+  }
   if (kind === "vector") {
     kernels.decode(raw, DTYPE_NUMBERS[dtype], to + first * F32_BYTES, count);
-    return;
+    return true;
   }
   kernels.decode(raw, DTYPE_NUMBERS[dtype], decoded, count);
+  if (format !== "f32") {
+    const bits = FORMAT_BITS[format];
+    const { groups } = weight;
+    return kernels.pack_quantized(
+      decoded,
+      count,
+      first,
+      to,
+      groups,
+      rowSize,
+      bits,
+    ) === 1;
+  }
   if (kind === "matrix" || kind === "conv2d") {
     kernels.pack_matrix(decoded, count, first, to, packedSize, rowSize, taps);
   } else {
     kernels.pack_filters(decoded, count, first, to, packedSize, taps);
   }
+  return true;
 }

@@ -42,4 +42,9 @@ export const OP = {
   runningStatistics: 36,
   cumulativeGroupNorm: 37,
   relativeAttention: 38,
+  quantizeRows: 39,
+  matmulQ8: 40,
+  matmulQ4: 41,
+  embeddingQ8: 42,
+  embeddingQ4: 43,
 } as const;

@@ -70,6 +70,8 @@ export class Recorder {
   private buffers: StepBuffer[] = [];
   private patchedWords: number[] = [];
   private patchedBuffers: StepBuffer[] = [];
+  /** Results that several operations need of a tensor, by its buffer and what they are. */
+  private derived = new Map<StepBuffer, Map<string, StepBuffer>>();
 
   /** Starts a command; its arguments follow by the methods below. */
   begin(op: number, { units, unitCost, unitsPerChunk }: Work): this {
@@ -131,6 +133,16 @@ export class Recorder {
     this.requireRecording();
     const buffer = new StepBuffer(bytes, this.commands);
     this.buffers.push(buffer);
+    return buffer;
+  }
+
+  /** What `make` records of a tensor, once for each step and name. */
+  derive(x: WasmTensor, name: string, make: () => StepBuffer): StepBuffer {
+    const key = `${name} at ${x.offset}`;
+    const known = this.derived.get(x.buffer) ?? new Map<string, StepBuffer>();
+    this.derived.set(x.buffer, known);
+    const buffer = known.get(key) ?? make();
+    known.set(key, buffer);
     return buffer;
   }
 
@@ -242,6 +254,7 @@ export class Recorder {
     try {
       return record();
     } catch (error) {
+      this.derived.clear();
       this.commands = commands;
       this.uploads.length = uploads;
       this.buffers.length = buffers;
@@ -259,6 +272,7 @@ export class Recorder {
     this.buffers = [];
     this.patchedWords = [];
     this.patchedBuffers = [];
+    this.derived.clear();
     this.planning = false;
     this.running = false;
   }

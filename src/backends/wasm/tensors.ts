@@ -2,7 +2,12 @@
 // addresses are settled when the step is planned and the memory is taken.
 import { InputError } from "../../core/errors.ts";
 import { formatShape, numel, type Shape } from "../../core/shape.ts";
-import type { WeightKind, WeightSpec } from "../../ops/device.ts";
+import type { WeightFormat } from "../../core/dtype.ts";
+import {
+  canQuantize,
+  type WeightKind,
+  type WeightSpec,
+} from "../../ops/device.ts";
 import type { KvSpec, KvStore, Tensor, Weight } from "../../ops/ops.ts";
 
 /** Bytes of an f32. */
@@ -52,11 +57,30 @@ export class WasmTensor implements Tensor {
 /** Outputs of a tile of a packed matrix; keys of a tile of a store. */
 export const TILE = 8;
 
-/** A weight: f32, packed as its kind wants. */
+/** Elements of a group with a scale of its own, along k. */
+export const GROUP = 32;
+
+/** Formats with scales. */
+export type QuantizedFormat = Exclude<WeightFormat, "f32">;
+
+/** Bits of an element of each {@link QuantizedFormat}. */
+export const FORMAT_BITS: Readonly<Record<QuantizedFormat, number>> = {
+  q8: 8,
+  q4: 4,
+};
+
+/** Bytes of a group of a tile: eight scales of two bytes, eight times 32 elements. */
+const TILE_GROUP_BYTES: Readonly<Record<QuantizedFormat, number>> = {
+  q8: 16 + 256,
+  q4: 16 + 128,
+};
+
+/** A weight, packed as its kind and format want. */
 export class WasmWeight implements Weight {
   readonly name: string;
   readonly shape: Shape;
   readonly kind: WeightKind;
+  readonly format: WeightFormat;
   /** Offset among the weights, in bytes. */
   readonly offset: number;
   /** The device it belongs to. */
@@ -69,6 +93,14 @@ export class WasmWeight implements Weight {
     this.name = spec.name;
     this.shape = spec.shape;
     this.kind = spec.kind;
+    this.format = spec.format ?? "f32";
+    if (this.format !== "f32" && !canQuantize(spec)) {
+      throw new InputError(
+        `Cannot keep weight "${spec.name}" of shape ${
+          formatShape(spec.shape)
+        } as "${this.format}": wanted a matrix whose rows are groups of ${GROUP}`,
+      );
+    }
     this.offset = offset;
     this.missing = spec.shape[0] ?? 1;
     this.written = new Uint8Array(this.missing);
@@ -84,7 +116,19 @@ export class WasmWeight implements Weight {
     return numel(this.shape.slice(1));
   }
 
-  /** Elements it takes in memory; matrices are padded to whole tiles. */
+  /** Bytes it takes in memory. */
+  get packedBytes(): number {
+    return this.format === "f32"
+      ? this.packedSize * F32_BYTES
+      : this.groups * TILE_GROUP_BYTES[this.format];
+  }
+
+  /** Groups of its tiles. */
+  get groups(): number {
+    return this.packedSize / TILE / GROUP;
+  }
+
+  /** Elements, where matrices are padded to whole tiles. */
   get packedSize(): number {
     const tiled = this.kind === "matrix" || this.kind === "conv2d";
     const rows = this.shape[0] ?? 1;

@@ -1,5 +1,6 @@
 // The text decoder on its device: weights, caches, and the run of one call's
 // tokens through as many steps as they need.
+import type { WeightFormat } from "../../core/dtype.ts";
 import {
   ContextLengthError,
   DeviceError,
@@ -24,6 +25,7 @@ import { kvSpecs, SequenceCache } from "./sequence_cache.ts";
 import { scheduleSteps } from "./step_schedule.ts";
 import { PER_LAYER_TABLE, textWeights } from "./text_weights.ts";
 import type { HardEmbedders, SoftTokens } from "./token_embeddings.ts";
+import { weightFormats } from "./weight_formats.ts";
 
 /** Sizes fixed when the decoder is loaded. */
 export interface DecoderOptions {
@@ -35,6 +37,8 @@ export interface DecoderOptions {
   readonly prefillChunk: number;
   /** Skip the KV-shared layers for rows whose output nobody wants. */
   readonly fastPrefill: boolean;
+  /** How most weights are kept. */
+  readonly dtype: WeightFormat;
 }
 
 /** New tokens of one sequence. */
@@ -76,7 +80,11 @@ export class Decoder {
     this.config = config;
     this.options = options;
     this.#device = device;
-    const root = new CheckpointWeights(device, checkpoint);
+    const root = new CheckpointWeights(
+      device,
+      checkpoint,
+      weightFormats(options.dtype),
+    );
     this.#loader = root;
     const { textConfig } = config;
     this.#steps = new DecoderSteps({

@@ -1,6 +1,7 @@
 // The towers of a model: pictures and clips to soft tokens, each on a device
 // of its own. get_image_features() and get_audio_features() of Transformers'
 // Gemma3nModel.
+import type { WeightFormat } from "../../core/dtype.ts";
 import { InputError, UnsupportedError } from "../../core/errors.ts";
 import { formatShape } from "../../core/shape.ts";
 import { type HostTensor, hostTensor } from "../../core/tensor.ts";
@@ -41,6 +42,8 @@ export interface TowersOptions {
   readonly config: Gemma3nConfig;
   readonly checkpoint: Checkpoint;
   readonly createDevice: (part: ModelPart) => Promise<Device>;
+  /** How most weights are kept. */
+  readonly dtype: WeightFormat;
   readonly onProgress?: PartProgressSink | undefined;
 }
 
@@ -195,7 +198,7 @@ export class MediaTowers implements AsyncDisposable {
 }
 
 async function visionTower(
-  { config, checkpoint, createDevice }: TowersOptions,
+  { config, checkpoint, createDevice, dtype }: TowersOptions,
   names: CheckpointNames,
 ): Promise<Tower<VisionTower> | undefined> {
   const { visionConfig, textConfig } = config;
@@ -203,6 +206,7 @@ async function visionTower(
   return await Tower.create({
     checkpoint,
     createDevice: () => createDevice("vision"),
+    dtype,
     declare: (load) =>
       visionTowerWeights(
         load.scope(names.model),
@@ -218,7 +222,7 @@ async function visionTower(
 }
 
 async function audioTower(
-  { config, checkpoint, createDevice }: TowersOptions,
+  { config, checkpoint, createDevice, dtype }: TowersOptions,
   names: CheckpointNames,
 ): Promise<Tower<AudioTower> | undefined> {
   const { audioConfig, textConfig } = config;
@@ -226,6 +230,7 @@ async function audioTower(
   return await Tower.create({
     checkpoint,
     createDevice: () => createDevice("audio"),
+    dtype,
     declare: (load) =>
       audioTowerWeights(
         load.scope(names.model),

@@ -1,5 +1,6 @@
 // A tower (vision or audio) on a device of its own: checked when the model
 // loads, read into memory at first use.
+import type { WeightFormat } from "../../core/dtype.ts";
 import type { Checkpoint } from "../../io/checkpoint.ts";
 import {
   CheckpointWeights,
@@ -7,6 +8,7 @@ import {
 } from "../../ops/checkpoint_weights.ts";
 import type { Device } from "../../ops/device.ts";
 import type { Tensor } from "../../ops/ops.ts";
+import { weightFormats } from "./weight_formats.ts";
 
 /** Size of an input that decides the memory of a step: [rows, columns] of a picture, [frames, 1] of a clip. */
 export type TowerSize = readonly [number, number];
@@ -15,6 +17,8 @@ export type TowerSize = readonly [number, number];
 export interface TowerOptions<W> {
   readonly checkpoint: Checkpoint;
   readonly createDevice: () => Promise<Device>;
+  /** How most weights are kept. */
+  readonly dtype: WeightFormat;
   /** Names the weights. */
   readonly declare: (load: CheckpointWeights) => W;
   /** Records a step of this size. */
@@ -92,6 +96,10 @@ export class Tower<W> implements AsyncDisposable {
 
 async function declare<W>(options: TowerOptions<W>): Promise<Resident<W>> {
   const device = await options.createDevice();
-  const loader = new CheckpointWeights(device, options.checkpoint);
+  const loader = new CheckpointWeights(
+    device,
+    options.checkpoint,
+    weightFormats(options.dtype),
+  );
   return { device, weights: options.declare(loader), loader };
 }

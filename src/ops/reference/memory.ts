@@ -1,8 +1,13 @@
 // What the reference device keeps: tensors of a step, weights, key-value
 // stores. Everything is float32 in ordinary typed arrays.
-import { decodeToFloat32, STORAGE_BYTES } from "../../core/dtype.ts";
+import {
+  dtypeBytes,
+  FORMAT_BLOCKS,
+  type WeightFormat,
+} from "../../core/dtype.ts";
 import { InputError } from "../../core/errors.ts";
 import { formatShape, numel, type Shape } from "../../core/shape.ts";
+import { decodeRows, dequantize, quantize } from "../../quant/blocks.ts";
 import type { WeightKind, WeightRows, WeightSpec } from "../device.ts";
 import type { KvSpec, KvStore, Tensor, Weight } from "../ops.ts";
 
@@ -48,11 +53,12 @@ export class ReferenceTensor implements Tensor {
   }
 }
 
-/** A weight: float32, in the order of the checkpoint. */
+/** A weight: float32, in the order of the checkpoint, with the values its format has. */
 export class ReferenceWeight implements Weight {
   readonly name: string;
   readonly shape: Shape;
   readonly kind: WeightKind;
+  readonly format: WeightFormat;
   readonly device: symbol;
   /** Empty until `allocate()`. */
   data: Float32Array = new Float32Array(0);
@@ -65,6 +71,7 @@ export class ReferenceWeight implements Weight {
     this.name = spec.name;
     this.shape = spec.shape;
     this.kind = spec.kind;
+    this.format = spec.format ?? "f32";
     this.missing = spec.shape[0] ?? 1;
     this.written = new Uint8Array(this.missing);
   }
@@ -94,14 +101,19 @@ export class ReferenceWeight implements Weight {
       );
     }
     const rowSize = numel(this.shape.slice(1));
-    const wanted = rows * rowSize * STORAGE_BYTES[dtype];
+    const wanted = dtypeBytes(dtype, rows * rowSize);
     if (bytes.byteLength !== wanted) {
       throw new InputError(
         `Cannot write rows ${firstRow}..${end} of weight "${this.name}": ` +
           `found ${bytes.byteLength} bytes, wanted ${wanted} of ${dtype}`,
       );
     }
-    this.data.set(decodeToFloat32(bytes, dtype), firstRow * rowSize);
+    const values = decodeRows(bytes, dtype);
+    const blocks = FORMAT_BLOCKS[this.format];
+    if (blocks !== undefined && dtype !== blocks) {
+      dequantize(quantize(values, blocks), blocks, values);
+    }
+    this.data.set(values, firstRow * rowSize);
     for (let row = firstRow; row < end; row++) {
       this.missing -= 1 - this.written[row]!;
       this.written[row] = 1;

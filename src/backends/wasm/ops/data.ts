@@ -3,13 +3,10 @@ import { numel } from "../../../core/shape.ts";
 import type { Ops } from "../../../ops/ops.ts";
 import { shapes } from "../../../ops/shapes.ts";
 import { OP } from "../op_codes.ts";
-import { CHUNK_COST, type Recorder } from "../recorder.ts";
-import {
-  F32_BYTES,
-  TILE,
-  type WasmTensor,
-  type WasmWeight,
-} from "../tensors.ts";
+import type { Recorder } from "../recorder.ts";
+import { F32_BYTES, type WasmTensor, type WasmWeight } from "../tensors.ts";
+import { divideProduct } from "./product_work.ts";
+import { EMBEDDING, multiplyQuantized } from "./quantized.ts";
 import { COPY_COST, MULTIPLY_ADD_COST, STREAM_COST, workOf } from "./rows.ts";
 
 /** Operations of this group. */
@@ -24,15 +21,6 @@ type DataOps = Pick<
   | "embedding"
   | "matmul"
 >;
-
-/** Rows of x that meet a tile of weights while it is in the cache. */
-const ROW_BLOCK = 64;
-/** Fewest rows worth a pass over the weights. */
-const MIN_ROW_BLOCK = 16;
-/** Tiles that rows meet once they are laid side by side. */
-const MIN_TILES = 8;
-/** Work of a chunk that is not cut further: a millisecond or two. */
-const MAX_CHUNK_COST = 2_000_000;
 
 /** Views, moving data, linear maps. */
 export function dataOps(r: Recorder): DataOps {
@@ -81,7 +69,8 @@ export function dataOps(r: Recorder): DataOps {
       const w = r.ownWeight("embedding", table, "matrix");
       const values = r.values(ids);
       const out = r.output(shape);
-      r.begin(OP.embedding, workOf(ids.length, shape[1]! * 2 * COPY_COST))
+      const op = w.format === "f32" ? OP.embedding : EMBEDDING[w.format];
+      r.begin(op, workOf(ids.length, shape[1]! * 2 * COPY_COST))
         .weight(w).sizes(w.shape[0]!).buffer(values).tensor(out)
         .sizes(shape[1]!).number(scale);
       return out;
@@ -100,29 +89,17 @@ export function multiply(
   w: WasmWeight,
   shape: readonly number[],
 ): WasmTensor {
+  if (w.format !== "f32") return multiplyQuantized(r, x, w, w.format, shape);
   const k = w.rowSize;
   const outputs = w.shape[0]!;
   const rows = numel(x.shape) / k;
   const out = r.output(shape);
-  const tiles = Math.ceil(outputs / TILE);
-  const tileCost = (block: number) =>
-    TILE * k * Math.max(block * MULTIPLY_ADD_COST, STREAM_COST);
-  let block = Math.max(1, Math.min(rows, ROW_BLOCK));
-  while (
-    block > MIN_ROW_BLOCK && tileCost(block) * MIN_TILES > MAX_CHUNK_COST
-  ) {
-    block = Math.ceil(block / 2);
-  }
-  const wanted = Math.floor(CHUNK_COST / tileCost(block));
-  const group = Math.max(
-    1,
-    Math.min(tiles, Math.max(wanted, block > 1 ? MIN_TILES : 1)),
-  );
-  r.begin(OP.matmul, {
-    units: Math.ceil(rows / block) * Math.ceil(tiles / group),
-    unitCost: tileCost(block) * group,
-    unitsPerChunk: 1,
-  }).tensor(x).weight(w).tensor(out).sizes(rows, k, outputs, block, group);
+  const { block, group, work } = divideProduct(rows, k, outputs, {
+    multiplyAdd: MULTIPLY_ADD_COST,
+    stream: STREAM_COST,
+  });
+  r.begin(OP.matmul, work)
+    .tensor(x).weight(w).tensor(out).sizes(rows, k, outputs, block, group);
   return out;
 }
 

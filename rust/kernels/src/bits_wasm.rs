@@ -1,0 +1,76 @@
+//! The vectors as `v128`.
+
+use super::BYTES;
+use core::arch::wasm32::*;
+
+#[cfg(target_feature = "relaxed-simd")]
+pub use super::relaxed::*;
+
+pub type Vector = v128;
+
+#[inline(always)]
+pub fn load(from: &[u8; BYTES]) -> v128 {
+    // SAFETY: the array has 16 bytes; v128.load needs no alignment.
+    unsafe { v128_load(from.as_ptr().cast()) }
+}
+
+#[inline(always)]
+pub fn splat(x: i32) -> v128 {
+    i32x4_splat(x)
+}
+
+#[inline(always)]
+pub fn splat_lane<const I: usize>(v: v128) -> v128 {
+    match I {
+        0 => i32x4_shuffle::<0, 0, 0, 0>(v, v),
+        1 => i32x4_shuffle::<1, 1, 1, 1>(v, v),
+        2 => i32x4_shuffle::<2, 2, 2, 2>(v, v),
+        _ => i32x4_shuffle::<3, 3, 3, 3>(v, v),
+    }
+}
+
+#[inline(always)]
+pub fn even_bytes_signed(v: v128) -> v128 {
+    i16x8_shr(i16x8_shl(v, 8), 8)
+}
+
+#[inline(always)]
+pub fn odd_bytes_signed(v: v128) -> v128 {
+    i16x8_shr(v, 8)
+}
+
+#[inline(always)]
+pub fn and(a: v128, b: v128) -> v128 {
+    v128_and(a, b)
+}
+
+#[inline(always)]
+pub fn shift_right_u16<const N: u32>(v: v128) -> v128 {
+    u16x8_shr(v, N)
+}
+
+#[inline(always)]
+pub fn add_i32(a: v128, b: v128) -> v128 {
+    i32x4_add(a, b)
+}
+
+#[inline(always)]
+pub fn times_16(v: v128) -> v128 {
+    i32x4_shl(v, 4)
+}
+
+#[inline(always)]
+pub fn dot_i16(a: v128, b: v128) -> v128 {
+    i32x4_dot_i16x8(a, b)
+}
+
+#[inline(always)]
+pub fn to_f32(v: v128) -> v128 {
+    f32x4_convert_i32x4(v)
+}
+
+#[inline(always)]
+pub fn to_scales(v: v128) -> [v128; 2] {
+    [i32x4_extend_low_i16x8(v), i32x4_extend_high_i16x8(v)]
+        .map(|v| v128_and(i32x4_shl(v, 13), u32x4_splat(0x8fff_ffff)))
+}

@@ -1,0 +1,100 @@
+//! Runs chunks of the operations on quantised weights: arguments to slices to
+//! kernels.
+
+use crate::command::Command;
+use crate::embedding_quantized::embedding_quantized;
+use crate::matmul_quantized::Activations;
+use crate::products::{matmul_q4, matmul_q8};
+use crate::quantize_rows::{quantize_block, quantize_row};
+use crate::quantized::{
+    BLOCK_ROWS, GROUP, Q4Group, Q8Group, ROW_GROUP_BYTES, WeightGroup, blocks_of,
+};
+use crate::rows::RowsMut;
+use crate::tile::TILE;
+
+/// Runs a chunk; false when the operation is not one of these.
+///
+/// # Safety
+///
+/// The command's addresses must hold what its operation reads and writes.
+pub unsafe fn run(c: &Command, chunk: u32) -> bool {
+    // SAFETY: the caller's promise, for each of these.
+    unsafe {
+        match c.op() {
+            39 => run_quantize_rows(c, chunk),
+            40 => run_matmul(c, chunk, matmul_q8),
+            41 => run_matmul(c, chunk, matmul_q4),
+            42 => run_embedding::<Q8Group>(c, chunk),
+            43 => run_embedding::<Q4Group>(c, chunk),
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// Arguments: x, out, rows, K. Units: blocks of rows.
+#[inline(never)]
+unsafe fn run_quantize_rows(c: &Command, chunk: u32) {
+    let (rows, k) = (c.size(2), c.size(3));
+    let groups = k / GROUP;
+    for block in c.units(chunk) {
+        let first = block * BLOCK_ROWS;
+        let count = BLOCK_ROWS.min(rows - first);
+        let start = first * groups * ROW_GROUP_BYTES;
+        // SAFETY: the caller's promise.
+        unsafe {
+            let x = c.slice(0, first * k, count * k);
+            if count == 1 {
+                quantize_row(x, c.slice_mut_at(1, start, groups));
+            } else {
+                quantize_block(x, k, c.slice_mut_at(1, start, groups));
+            }
+        }
+    }
+}
+
+/// Arguments: x, w, out, rows, K, F, rows of a block, tiles of a group.
+/// Units: blocks of rows, for each group of tiles.
+#[inline(never)]
+unsafe fn run_matmul<W>(
+    c: &Command,
+    chunk: u32,
+    matmul: fn(Activations, usize, &[W], &mut RowsMut),
+) {
+    let (rows, groups, outputs) = (c.size(3), c.size(4) / GROUP, c.size(5));
+    let (block, group) = (c.size(6), c.size(7) * TILE);
+    let blocks = rows.div_ceil(block);
+    for unit in c.units(chunk) {
+        let first = unit % blocks * block;
+        let rows = block.min(rows - first);
+        let column = unit / blocks * group;
+        let width = group.min(outputs - column);
+        let (full, is_alone) = blocks_of(rows);
+        let row_bytes = groups * ROW_GROUP_BYTES;
+        let alone = (first + full * BLOCK_ROWS) * row_bytes;
+        // SAFETY: the caller's promise.
+        unsafe {
+            let x = Activations {
+                blocks: c.slice_at(0, first * row_bytes, full * groups),
+                alone: c.slice_at(0, alone, if is_alone { groups } else { 0 }),
+            };
+            let tiles = c.slice(1, column / TILE * groups, width.div_ceil(TILE) * groups);
+            let mut out = c.rows_mut(2, first * outputs + column, rows, outputs, width);
+            matmul(x, groups, tiles, &mut out);
+        }
+    }
+}
+
+/// Arguments: table, its rows, ids, out, width, factor. Units: ids.
+#[inline(never)]
+unsafe fn run_embedding<W: WeightGroup>(c: &Command, chunk: u32) {
+    let (units, width) = (c.units(chunk), c.size(4));
+    let groups = width / GROUP;
+    // SAFETY: the caller's promise.
+    unsafe {
+        let table = c.slice::<W>(0, 0, c.size(1).div_ceil(TILE) * groups);
+        let ids = c.slice(2, units.start, units.len());
+        let out = c.slice_mut(3, units.start * width, units.len() * width);
+        embedding_quantized(table, ids, groups, c.number(5), out);
+    }
+}

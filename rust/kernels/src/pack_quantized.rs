@@ -1,0 +1,203 @@
+//! Weights to quantised tiles: from numbers, with the rounding of ggml's Q8_0
+//! and Q4_0, and from blocks that a file has in these formats.
+
+use crate::quantized::{GROUP, Q4Group, Q8Group, WeightGroup};
+use crate::scale::{half_from_f32, scale_from_half};
+use crate::tile::TILE;
+
+/// Bytes of a block of eight bits in a file: a half and 32 signed bytes.
+pub const Q8_BLOCK: usize = 34;
+/// Bytes of a block of four bits in a file: a half and 16 bytes.
+pub const Q4_BLOCK: usize = 18;
+
+/// A group of an output: bits of its scale as a half, and bytes.
+type Quantized = (u16, [u8; GROUP]);
+
+/// Puts numbers into tiles `[F / 8][groups]`, from group `first` of the matrix
+/// on, counted row by row. False when one is not finite or too large.
+pub fn pack_q8(from: &[f32], tiles: &mut [Q8Group], first: usize, groups: usize) -> bool {
+    pack(from.as_chunks().0.iter().map(quantize_q8), tiles, first, groups)
+}
+
+/// As [`pack_q8`], with four bits.
+pub fn pack_q4(from: &[f32], tiles: &mut [Q4Group], first: usize, groups: usize) -> bool {
+    pack(from.as_chunks().0.iter().map(quantize_q4), tiles, first, groups)
+}
+
+/// As [`pack_q8`], from blocks of a file.
+pub fn pack_q8_blocks(from: &[u8], tiles: &mut [Q8Group], first: usize, groups: usize) -> bool {
+    let blocks = from.as_chunks::<Q8_BLOCK>().0.iter().map(|block| {
+        let bytes = core::array::from_fn(|i| block[2 + i] ^ 128);
+        (u16::from_le_bytes([block[0], block[1]]), bytes)
+    });
+    pack(blocks, tiles, first, groups)
+}
+
+/// As [`pack_q8_blocks`], with four bits: the first half of a group in the low
+/// halves of the bytes, the second in the high ones.
+pub fn pack_q4_blocks(from: &[u8], tiles: &mut [Q4Group], first: usize, groups: usize) -> bool {
+    let blocks = from.as_chunks::<Q4_BLOCK>().0.iter().map(|block| {
+        let bytes = core::array::from_fn(|i| block[2 + i % 16] >> (i / 16 * 4) & 15);
+        (u16::from_le_bytes([block[0], block[1]]), bytes)
+    });
+    pack(blocks, tiles, first, groups)
+}
+
+#[inline(always)]
+fn pack<W: WeightGroup>(
+    blocks: impl Iterator<Item = Quantized>,
+    tiles: &mut [W],
+    first: usize,
+    groups: usize,
+) -> bool {
+    let mut good = true;
+    let (mut row, mut group) = (first / groups, first % groups);
+    for (half, bytes) in blocks {
+        let scale = scale_from_half(half);
+        good &= scale.is_some();
+        let tile = &mut tiles[row / TILE * groups + group];
+        tile.set(row % TILE, scale.unwrap_or(0), &bytes);
+        group += 1;
+        if group == groups {
+            (row, group) = (row + 1, 0);
+        }
+    }
+    good
+}
+
+/// Bits of a half that no scale has.
+const BAD: u16 = 0x7e00;
+
+fn quantize_q8(x: &[f32; GROUP]) -> Quantized {
+    let largest = x.iter().fold(0.0f32, |a, x| a.max(x.abs()));
+    let scale = largest / 127.0;
+    let inverse = inverse(scale);
+    let bytes = x.map(|x| {
+        let scaled = x * inverse;
+        let whole = scaled as i32;
+        // Halves go away from zero.
+        let rest = scaled - whole as f32;
+        let away = i32::from(rest >= 0.5) - i32::from(rest <= -0.5);
+        (whole + away + Q8Group::ZERO) as u8
+    });
+    (if is_finite(x) { half_from_f32(scale) } else { BAD }, bytes)
+}
+
+/// The number furthest from zero becomes -8: its sign is the scale's.
+fn quantize_q4(x: &[f32; GROUP]) -> Quantized {
+    let mut furthest = 0.0f32;
+    for x in x {
+        if x.abs() > furthest.abs() {
+            furthest = *x;
+        }
+    }
+    let scale = furthest / -8.0;
+    let inverse = inverse(scale);
+    let bytes = x.map(|x| (x * inverse + 8.5).min(15.0) as u8);
+    (if is_finite(x) { half_from_f32(scale) } else { BAD }, bytes)
+}
+
+fn is_finite(x: &[f32; GROUP]) -> bool {
+    x.iter().fold(0.0, |sum, x| sum + x * 0.0) == 0.0
+}
+
+/// Of a scale too small to be inverted, which is no half either: 0.
+fn inverse(scale: f32) -> f32 {
+    let inverse = 1.0 / scale;
+    if inverse.is_finite() { inverse } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scale::{SCALE_UNIT, scale_to_f32};
+    use crate::testing::gaussian;
+
+    fn values<W: WeightGroup>(tiles: &[W], outputs: usize, groups: usize) -> Vec<f32> {
+        let mut out = Vec::new();
+        for row in 0..outputs {
+            for group in &tiles[row / TILE * groups..][..groups] {
+                let scale = scale_to_f32(group.scale(row % TILE)) * SCALE_UNIT;
+                out.extend((0..GROUP).map(|i| scale * group.value(row % TILE, i) as f32));
+            }
+        }
+        out
+    }
+
+    fn relative_error(found: &[f32], wanted: &[f32]) -> f32 {
+        let errors: f32 = found.iter().zip(wanted).map(|(f, w)| (f - w).powi(2)).sum();
+        (errors / wanted.iter().map(|w| w * w).sum::<f32>()).sqrt()
+    }
+
+    /// Of Gaussian weights, over their deviation.
+    const Q8_ERROR: f32 = 0.01;
+    const Q4_ERROR: f32 = 0.1;
+
+    #[test]
+    fn weights_are_close_whatever_the_runs() {
+        let (outputs, groups) = (11, 3);
+        let w = gaussian(outputs * groups * GROUP, 1);
+        let (mut q8, mut q4) =
+            (vec![Q8Group::zero(); 2 * groups], vec![Q4Group::zero(); 2 * groups]);
+        for (run, first) in w.chunks(5 * GROUP).zip((0..).step_by(5)) {
+            assert!(pack_q8(run, &mut q8, first, groups) && pack_q4(run, &mut q4, first, groups));
+        }
+        let errors = [
+            relative_error(&values(&q8, outputs, groups), &w),
+            relative_error(&values(&q4, outputs, groups), &w),
+        ];
+        assert!(errors[0] < Q8_ERROR && errors[1] < Q4_ERROR, "{errors:?}");
+    }
+
+    #[test]
+    fn halves_go_away_from_zero_and_the_furthest_becomes_minus_eight() {
+        let mut x = [0.0; GROUP];
+        x[..5].copy_from_slice(&[127.0, 0.5, -0.5, 2.5, 0.499_999_97]);
+        let (_, bytes) = quantize_q8(&x);
+        assert_eq!(
+            bytes[..6].iter().map(|b| i32::from(*b) - 128).collect::<Vec<_>>(),
+            [127, 1, -1, 3, 0, 0]
+        );
+        x[..5].copy_from_slice(&[16.0, -16.0, 0.0, 1.0, -1.0]);
+        let (scale, bytes) = quantize_q4(&x);
+        assert_eq!((scale, &bytes[..5]), (half_from_f32(-2.0), &[0, 15, 8, 8, 9][..]));
+    }
+
+    #[test]
+    fn blocks_keep_their_values() {
+        let mut q8 = [Q8Group::zero(); 2];
+        let mut block = [0; 2 * Q8_BLOCK];
+        block[Q8_BLOCK..][..2].copy_from_slice(&half_from_f32(-0.25).to_le_bytes());
+        for i in 0..GROUP {
+            block[Q8_BLOCK + 2 + i] = (i * 8) as u8 ^ 128;
+        }
+        assert!(pack_q8_blocks(&block, &mut q8, 0, 2));
+        let found = &values(&q8, 1, 2)[GROUP..];
+        assert!(found.iter().zip(0..).all(|(x, i)| *x == (i as f32 * 8.0 - 128.0) * -0.25));
+
+        let mut q4 = [Q4Group::zero(); 2];
+        let mut block = [0; Q4_BLOCK];
+        block[..2].copy_from_slice(&half_from_f32(3e-7).to_le_bytes());
+        block[2..]
+            .copy_from_slice(&core::array::from_fn::<u8, 16, _>(|i| i as u8 | (15 - i as u8) << 4));
+        assert!(pack_q4_blocks(&block, &mut q4, 3, 2));
+        let found = &values(&q4, 2, 2)[3 * GROUP..];
+        let scale = 5.0 / (1 << 24) as f32;
+        for i in 0..16 {
+            assert_eq!(found[i], (i as f32 - 8.0) * scale);
+            assert_eq!(found[16 + i], (7.0 - i as f32) * scale);
+        }
+    }
+
+    #[test]
+    fn bad_numbers_are_told() {
+        let groups = 1;
+        for bad in [f32::NAN, f32::INFINITY, 1e30, 128.0 * 127.0] {
+            let mut x = [0.5; GROUP];
+            assert!(pack_q8(&x, &mut [Q8Group::zero()], 0, groups));
+            x[31] = bad;
+            assert!(!pack_q8(&x, &mut [Q8Group::zero()], 0, groups), "{bad}");
+            assert!(!pack_q4(&x, &mut [Q4Group::zero()], 0, groups), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! Products with quantised weights, the same on every machine.
+
+use crate::form::Wide;
+use crate::matmul_quantized::{Activations, multiply};
+use crate::quantized::{Q4Group, Q8Group};
+use crate::rows::RowsMut;
+
+/// Multiplies by consecutive tiles of four bits, `groups` of each output.
+pub fn matmul_q4(x: Activations, groups: usize, tiles: &[Q4Group], out: &mut RowsMut) {
+    multiply::<Wide, _>(x, groups, tiles, out);
+}
+
+/// As [`matmul_q4`], of eight bits.
+pub fn matmul_q8(x: Activations, groups: usize, tiles: &[Q8Group], out: &mut RowsMut) {
+    multiply::<Wide, _>(x, groups, tiles, out);
+}
+
+/// There is no choice: gives 0.
+pub fn probe() -> Option<u32> {
+    Some(0)
+}

@@ -1,0 +1,59 @@
+// How a matrix product divides into chunks: blocks of rows, for each group of
+// tiles of eight outputs.
+import { CHUNK_COST, type Work } from "../recorder.ts";
+import { TILE } from "../tensors.ts";
+
+/** Rows of x that meet a tile of weights while it is in the cache. */
+const ROW_BLOCK = 64;
+/** Fewest rows worth a pass over the weights. */
+const MIN_ROW_BLOCK = 16;
+/** Tiles that rows meet once they are laid side by side. */
+const MIN_TILES = 8;
+/** Work of a chunk that is not cut further: a millisecond or two. */
+const MAX_CHUNK_COST = 2_000_000;
+
+/** Time in about a nanosecond. */
+export interface ProductCosts {
+  /** Of a multiply-add over several rows. */
+  readonly multiplyAdd: number;
+  /** Of a weight that is read for one row. */
+  readonly stream: number;
+}
+
+/** A product's work. */
+export interface ProductWork {
+  /** Rows of a block. */
+  readonly block: number;
+  /** Tiles of a group. */
+  readonly group: number;
+  readonly work: Work;
+}
+
+/** Divides `rows` times `[outputs, k]`. */
+export function divideProduct(
+  rows: number,
+  k: number,
+  outputs: number,
+  { multiplyAdd, stream }: ProductCosts,
+): ProductWork {
+  const tiles = Math.ceil(outputs / TILE);
+  const tileCost = (block: number) =>
+    TILE * k * Math.max(block * multiplyAdd, stream);
+  let block = Math.max(1, Math.min(rows, ROW_BLOCK));
+  while (
+    block > MIN_ROW_BLOCK && tileCost(block) * MIN_TILES > MAX_CHUNK_COST
+  ) {
+    block = Math.ceil(block / 2);
+  }
+  const wanted = Math.floor(CHUNK_COST / tileCost(block));
+  const group = Math.max(
+    1,
+    Math.min(tiles, Math.max(wanted, block > 1 ? MIN_TILES : 1)),
+  );
+  const work = {
+    units: Math.ceil(rows / block) * Math.ceil(tiles / group),
+    unitCost: tileCost(block) * group,
+    unitsPerChunk: 1,
+  };
+  return { block, group, work };
+}

@@ -1,0 +1,77 @@
+// The builds of the kernels: chosen by trying, and alike to the last bit.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createWasmDevice } from "../../../src/backends/wasm/device.ts";
+import {
+  compileKernels,
+  multipliesRight,
+} from "../../../src/backends/wasm/kernel_module.ts";
+import { DeviceError } from "../../../src/core/errors.ts";
+import { kernelsBase64 } from "../../../wasm/kernels.ts";
+import { kernelsRelaxedBase64 } from "../../../wasm/kernels_relaxed.ts";
+import {
+  asWeight,
+  randomTensor,
+  runOps,
+  testPlatform,
+  type TestTensor,
+} from "../../testing.ts";
+
+const plain = Uint8Array.from(atob(kernelsBase64), (c) => c.charCodeAt(0));
+const relaxed = Uint8Array.from(
+  atob(kernelsRelaxedBase64),
+  (c) => c.charCodeAt(0),
+);
+const hasRelaxed = WebAssembly.validate(relaxed) &&
+  await multipliesRight(await WebAssembly.compile(relaxed));
+
+function products(
+  module: WebAssembly.Module,
+  format: "q8" | "q4",
+): Promise<TestTensor> {
+  const target = {
+    name: "wasm",
+    create: () => createWasmDevice({ platform: testPlatform, module }),
+  } as const;
+  const x = randomTensor([9, 256], { seed: 1 });
+  const w = randomTensor([70, 256], { seed: 2 });
+  return runOps(target, {
+    weights: { w: asWeight("matrix", w, format) },
+    record: ({ ops, weights, upload }) => ops.matmul(upload(x), weights.w),
+  });
+}
+
+test("the plain build multiplies right everywhere", async () => {
+  assert.ok(await multipliesRight(await WebAssembly.compile(plain)));
+});
+
+for (const format of ["q8", "q4"] as const) {
+  test(
+    `both builds give the same products of ${format}`,
+    { skip: !hasRelaxed && "no relaxed SIMD here" },
+    async () => {
+      assert.deepEqual(
+        await products(await WebAssembly.compile(relaxed), format),
+        await products(await WebAssembly.compile(plain), format),
+      );
+    },
+  );
+
+  test(`the chosen build gives the same products of ${format}`, async () => {
+    assert.deepEqual(
+      await products(await compileKernels(), format),
+      await products(await WebAssembly.compile(plain), format),
+    );
+  });
+}
+
+test("a module that is no kernel module is refused", async () => {
+  // The header alone is a module without exports.
+  const module = await WebAssembly.compile(plain.slice(0, 8));
+  await assert.rejects(
+    createWasmDevice({ platform: testPlatform, module }).then((device) =>
+      device.allocate()
+    ),
+    DeviceError,
+  );
+});

@@ -1,0 +1,261 @@
+// Products and lookups of quantised weights: against exact arithmetic on the
+// same quantised numbers, which is the reference device given activations that
+// were quantised already.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { FORMAT_BLOCKS } from "../../src/core/dtype.ts";
+import { CheckpointError, InputError } from "../../src/core/errors.ts";
+import type { Device } from "../../src/ops/device.ts";
+import { quantize } from "../../src/quant/blocks.ts";
+import {
+  assertTensorClose,
+  asWeight,
+  devices,
+  randomTensor,
+  runOps,
+  setUp,
+  tensor,
+  type TestTensor,
+} from "../testing.ts";
+import { reference } from "./parity.ts";
+
+const FORMATS = ["q8", "q4"] as const;
+const GROUP = 32;
+/** Of the largest result: float32 sums over groups. */
+const TOLERANCE = 2e-6;
+/** Root mean square of what eight bits cost activations, over that of the result. */
+const ACTIVATION_ERROR = 0.015;
+const ROWS = [1, 2, 3, 4, 5, 9, 65];
+const OUTPUTS = [1, 7, 8, 9, 33];
+const WIDTHS = [32, 64, 96, 2048];
+
+/** What the device computes with: the nearest of 255 steps in each group. */
+function asBytes({ shape, data }: TestTensor): TestTensor {
+  const out = new Float32Array(data.length);
+  for (let first = 0; first < data.length; first += GROUP) {
+    const group = data.subarray(first, first + GROUP);
+    const largest = group.reduce((m, x) => Math.max(m, Math.abs(x)), 0);
+    const inverse = largest === 0 ? 0 : Math.fround(127 / largest);
+    const scale = Math.fround(largest / 127);
+    group.forEach((x, i) =>
+      out[first + i] = roundToEven(Math.fround(x * inverse)) * scale
+    );
+  }
+  return { shape, data: out };
+}
+
+function roundToEven(x: number): number {
+  const floor = Math.floor(x);
+  const rest = x - floor;
+  if (rest !== 0.5) return Math.round(x);
+  return floor % 2 === 0 ? floor : floor + 1;
+}
+
+function largest(x: TestTensor): number {
+  return x.data.reduce((m, value) => Math.max(m, Math.abs(value)), 0);
+}
+
+function matrix(outputs: number, width: number): TestTensor {
+  return randomTensor([outputs, width], { seed: outputs });
+}
+
+const others = (await devices()).slice(1);
+
+for (const target of others) {
+  for (const format of FORMATS) {
+    const product = (x: TestTensor, w: TestTensor, on = target) =>
+      runOps(on, {
+        weights: { w: asWeight("matrix", w, format) },
+        record: ({ ops, weights, upload }) => ops.matmul(upload(x), weights.w),
+      });
+
+    test(`matmul of ${format} on ${target.name} is exact over bytes`, async () => {
+      const sizes = [
+        ...ROWS.map((rows) => [rows, 96, 33] as const),
+        ...OUTPUTS.map((outputs) => [5, 64, outputs] as const),
+        ...WIDTHS.map((width) => [3, width, 9] as const),
+        [66, 2048, 520] as const,
+      ];
+      for (const [rows, width, outputs] of sizes) {
+        const x = randomTensor([rows, width], { seed: width });
+        const w = matrix(outputs, width);
+        const expected = await product(asBytes(x), w, reference);
+        assertTensorClose(await product(x, w), expected, {
+          atol: TOLERANCE * largest(expected),
+          label: `${rows} x ${width} x ${outputs}`,
+        });
+      }
+    });
+
+    test(`matmul of ${format} on ${target.name} is close to exact activations`, async () => {
+      const x = randomTensor([1, 2048], { seed: 1 });
+      const w = matrix(512, 2048);
+      const [actual, expected] = [
+        await product(x, w),
+        await product(x, w, reference),
+      ];
+      let error = 0, norm = 0;
+      expected.data.forEach((value, i) => {
+        error += (actual.data[i]! - value) ** 2;
+        norm += value ** 2;
+      });
+      const relative = Math.sqrt(error / norm);
+      assert.ok(relative > 0 && relative < ACTIVATION_ERROR, `${relative}`);
+    });
+
+    test(`rows of ${format} on ${target.name} do not depend on each other`, async () => {
+      const [rows, width, outputs] = [70, 160, 21];
+      const x = randomTensor([rows, width], { seed: 3 });
+      const w = matrix(outputs, width);
+      const all = await product(x, w);
+      for (const row of [0, 3, 64, 68, 69]) {
+        const data = x.data.subarray(row * width, (row + 1) * width);
+        const alone = await product({ shape: [1, width], data }, w);
+        const first = row * outputs;
+        assert.deepEqual(alone.data, all.data.slice(first, first + outputs));
+      }
+    });
+
+    test(`products of ${format} on ${target.name} share the bytes of their rows`, async () => {
+      const x = randomTensor([2, 3, 64], { seed: 5 });
+      const [a, b] = [matrix(9, 64), matrix(17, 64)];
+      const found = await runOps(target, {
+        weights: {
+          a: asWeight("matrix", a, format),
+          b: asWeight("matrix", b, format),
+        },
+        record: ({ ops, weights, upload }) => {
+          const all = upload(x);
+          const parts = [0, 1].map((i) => ops.at(all, i));
+          return ops.concatColumns([
+            ops.matmul(parts[0]!, weights.a),
+            ops.matmul(parts[1]!, weights.a),
+            ops.matmul(parts[0]!, weights.b),
+            ops.matmul(parts[1]!, weights.b),
+          ]);
+        },
+      });
+      let column = 0;
+      for (const w of [a, b]) {
+        const outputs = w.shape[0]!;
+        const wanted = await product(x, w);
+        for (let i = 0; i < 2; i++) {
+          for (let row = 0; row < 3; row++) {
+            const first = row * found.shape[1]! + column;
+            assert.deepEqual(
+              found.data.slice(first, first + outputs),
+              wanted.data.slice((3 * i + row) * outputs).slice(0, outputs),
+            );
+          }
+          column += outputs;
+        }
+      }
+    });
+
+    test(`embedding of ${format} on ${target.name} gives the values of the blocks`, async () => {
+      const table = matrix(19, 96);
+      const ids = Int32Array.of(18, 0, 7, 8, 18);
+      const lookUp = (on: typeof target) =>
+        runOps(on, {
+          weights: { w: asWeight("matrix", table, format) },
+          record: ({ ops, weights }) => ops.embedding(weights.w, ids, 1.5),
+        });
+      const expected = await lookUp(reference);
+      assert.deepEqual(await lookUp(target), expected);
+    });
+
+    test(`pointwise convolution of ${format} on ${target.name} is a product`, async () => {
+      const x = randomTensor([3, 5, 64], { seed: 7 });
+      const w = { ...matrix(12, 64), shape: [12, 64, 1, 1] };
+      const padding = { top: 0, bottom: 0, left: 0, right: 0 };
+      const found = await runOps(target, {
+        weights: { w: asWeight("conv2d", w, format) },
+        record: ({ ops, weights, upload }) =>
+          ops.conv2d(upload(x), weights.w, { stride: [1, 1], padding }),
+      });
+      assert.deepEqual(found.data, (await product(x, matrix(12, 64))).data);
+    });
+
+    test(`blocks of a file give the same ${format} on ${target.name}`, async () => {
+      const [width, outputs] = [96, 11];
+      const x = randomTensor([2, width], { seed: 11 });
+      const w = matrix(outputs, width);
+      const dtype = FORMAT_BLOCKS[format]!;
+      const bytes = quantize(w.data, dtype);
+      await using device = await target.create();
+      const spec = {
+        name: "w",
+        shape: w.shape,
+        kind: "matrix",
+        format,
+      } as const;
+      const weight = device.declareWeight(spec);
+      const record = () =>
+        device.ops.matmul(device.upload(x.data, x.shape), weight);
+      device.plan(() => [record()]);
+      await device.allocate();
+      for (const [firstRow, rows] of [[0, 9], [9, 2]] as const) {
+        const rowBytes = bytes.length / outputs;
+        await device.writeWeight(weight, {
+          firstRow,
+          rows,
+          dtype,
+          bytes: bytes.subarray(
+            firstRow * rowBytes,
+            (firstRow + rows) * rowBytes,
+          ),
+        });
+      }
+      const [found] = await device.read([record()]);
+      assert.deepEqual(found, (await product(x, w)).data);
+    });
+
+    test(`bad values are refused for ${format} on ${target.name}`, async () => {
+      for (const bad of [NaN, Infinity, 1e30]) {
+        const data = new Float32Array(64);
+        data[40] = bad;
+        await assert.rejects(
+          product(tensor([1, 64], new Float32Array(64)), {
+            shape: [1, 64],
+            data,
+          }),
+          (error) => error instanceof CheckpointError && error.tensor === "w",
+        );
+      }
+    });
+  }
+
+  test(`quantised weights on ${target.name} must be matrices of whole groups`, async () => {
+    await using device = await target.create();
+    const declare =
+      (spec: Omit<Parameters<Device["declareWeight"]>[0], "name">) => () =>
+        device.declareWeight({ name: "w", ...spec });
+    for (
+      const spec of [
+        { kind: "matrix", shape: [8, 40], format: "q8" },
+        { kind: "vector", shape: [64], format: "q8" },
+        { kind: "conv2d", shape: [8, 32, 3, 3], format: "q4" },
+      ] as const
+    ) {
+      assert.throws(declare(spec), InputError);
+    }
+  });
+
+  test(`blocks of another format are refused on ${target.name}`, async () => {
+    const w = matrix(8, 64);
+    const setup = await setUp(target, {
+      weights: { w: asWeight("matrix", w, "q8") },
+      plan: () => {},
+    });
+    await using device = setup.device;
+    await assert.rejects(
+      device.writeWeight(setup.weights.w, {
+        firstRow: 0,
+        rows: 8,
+        dtype: "q4_0",
+        bytes: quantize(w.data, "q4_0"),
+      }),
+      InputError,
+    );
+  });
+}
