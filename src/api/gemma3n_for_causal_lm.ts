@@ -20,8 +20,8 @@ import type { ModelOptions } from "./model_options.ts";
  * The text decoder of Gemma 3n with its head, from a checkpoint of the decoder
  * alone (`gemma3n_text`) or of a whole model, whose towers are left alone.
  *
- * Ids of the vision and audio vocabularies are embedded as text, as in
- * Transformers.
+ * Ids of the vision and audio vocabularies are embedded as text, with row 0 of
+ * the per-layer table; Transformers refuses them here.
  *
  * @example
  * ```ts

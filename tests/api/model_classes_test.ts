@@ -25,6 +25,16 @@ import { assertClose } from "../testing.ts";
 const HEAD_ATOL = 1e-3;
 /** Of soft tokens of magnitude 1. */
 const FEATURES_ATOL = 1e-3;
+/** First values of the last row for "text", by Transformers' Gemma3nModel. */
+const LAST_HIDDEN_STATE = [
+  0.4784759,
+  1.5032758,
+  -0.0360304,
+  -0.7489578,
+  1.4943799,
+  0.0477558,
+];
+const HIDDEN_ATOL = 3e-5;
 const OPTIONS = { dtype: "f32", contextLength: 1024 } as const;
 
 /** Logits of one row of hidden states, by the embedding `[V, D]` as head. */
@@ -66,6 +76,25 @@ for (const device of MODEL_DEVICES) {
     });
   });
 }
+
+test("the last hidden state is Transformers'", async () => {
+  const inputs = await expectedInputs("text");
+  for (const device of MODEL_DEVICES) {
+    for (const Model of [Gemma3nModel, Gemma3nTextModel]) {
+      await using model = await Model.fromPretrained(referencePath("tiny"), {
+        ...OPTIONS,
+        device,
+      });
+      const { lastHiddenState } = await model.forward(inputs);
+      const [, T, D] = lastHiddenState.shape as [number, number, number];
+      const row = lastHiddenState.data.subarray((T - 1) * D);
+      assertClose(row.subarray(0, 6), LAST_HIDDEN_STATE, {
+        atol: HIDDEN_ATOL,
+        label: `${Model.name} on ${device}`,
+      });
+    }
+  }
+});
 
 test("Gemma3nModel gives the states of the model with a head", async () => {
   await using model = await Gemma3nModel.fromPretrained(

@@ -409,3 +409,22 @@ test("a pipeline disposes its model", async () => {
     message: /it was disposed/,
   });
 });
+
+test("a decoder alone continues texts, and says what it cannot take", async () => {
+  await using generate = await pipeline(
+    "text-generation",
+    referencePath("tiny-text"),
+    { dtype: "f32" },
+  );
+  const { text } = await expectedText("text");
+  const prompt = "The capital of France is";
+  // Of f16 weights: the same first words.
+  const result = only(await generate(prompt, { maxNewTokens: 3 }));
+  assert.ok(text.startsWith(result.generatedText));
+  for (const input of [{ text: "", images: CAT }, [{ role: "user" }]]) {
+    await assert.rejects(generate(input as PipelineInput), {
+      name: "InputError",
+      message: /the checkpoint has none; use process\(\) with a text/,
+    });
+  }
+});
