@@ -216,9 +216,10 @@ test("prompts beyond the context are refused before anything is computed", async
     name: "ContextLengthError",
     message: /a contextLength of 1024/,
   });
-  const start = performance.now();
+  // A picture that would be refused, were it looked at first.
+  const pixelValues = filled(pixels, 0, NaN);
   await assert.rejects(
-    model.generate({ ...image, inputIds: long, attentionMask: undefined }),
+    model.generate({ pixelValues, inputIds: long }),
     {
       name: "ContextLengthError",
       message: /a prompt of 1025 tokens: the context holds 1024/,
@@ -226,7 +227,6 @@ test("prompts beyond the context are refused before anything is computed", async
       available: 1024,
     },
   );
-  assert.ok(performance.now() - start < 100, "no picture was encoded");
   await assert.rejects(
     model.generate({ ...text, maxNewTokens: CONTEXT }),
     { name: "ContextLengthError", message: /the context holds 1024; lower/ },
