@@ -2,8 +2,7 @@
 // of its own. get_image_features() and get_audio_features() of Transformers'
 // Gemma3nModel.
 import type { WeightFormat } from "../../core/dtype.ts";
-import { InputError, UnsupportedError } from "../../core/errors.ts";
-import { formatShape } from "../../core/shape.ts";
+import { UnsupportedError } from "../../core/errors.ts";
 import { type HostTensor, hostTensor } from "../../core/tensor.ts";
 import type { Checkpoint } from "../../io/checkpoint.ts";
 import type {
@@ -15,6 +14,7 @@ import { audioFeatures, uploadAudio } from "./audio_encoder.ts";
 import { type AudioTower, audioTowerWeights } from "./audio_weights.ts";
 import type { CheckpointNames } from "./checkpoint_names.ts";
 import type { Gemma3nConfig } from "./config.ts";
+import { checkClips, checkFinite } from "./tower_inputs.ts";
 import { Tower } from "./tower.ts";
 import { imageFeatures } from "./vision_encoder.ts";
 import { picturePixels } from "./vision_pixels.ts";
@@ -262,39 +262,6 @@ export function loadOptions(
     onProgress: onProgress &&
       ((progress) => onProgress({ ...progress, part })),
   };
-}
-
-// Transformers computes with NaN and answers with noise.
-function checkFinite(
-  { data }: HostTensor<"float32">,
-  name: string,
-): void {
-  const at = data.findIndex((value) => !Number.isFinite(value));
-  if (at < 0) return;
-  throw new InputError(
-    `Cannot use ${name}: element ${at} is ${data[at]}, wanted finite numbers`,
-  );
-}
-
-function checkClips(
-  features: HostTensor<"float32">,
-  mask: HostTensor<"uint8">,
-  featureSize: number,
-): [number, number, number] {
-  const [count, frames, bins] = features.shape;
-  if (
-    features.shape.length !== 3 || bins !== featureSize ||
-    formatShape(mask.shape) !== formatShape([count!, frames!])
-  ) {
-    throw new InputError(
-      `Cannot encode sound: inputFeatures are ${
-        formatShape(features.shape)
-      } and inputFeaturesMask is ${
-        formatShape(mask.shape)
-      }; [C,F,${featureSize}] and [C,F] are needed`,
-    );
-  }
-  return [count!, frames!, bins!];
 }
 
 function concatFloats(parts: readonly Float32Array[]): Float32Array {
