@@ -1,105 +1,114 @@
-// The WebAssembly module of rust/codecs: loaded at first use, one task at a
+// One WebAssembly module of rust/codecs: loaded at first use, one task at a
 // time, replaced by a fresh instance when a task breaks it.
 import { DeviceError, InputError } from "../core/errors.ts";
-import type * as Bindings from "../../wasm/codecs.js";
 
-/** The module's functions and classes. */
-export type CodecBindings = typeof Bindings;
+/** What every module of codecs offers. */
+export interface CodecBindings {
+  initSync(options: { module: WebAssembly.Module }): unknown;
+  memoryBytes(): number;
+  __wbg_reset_state(): void;
+}
 
-/** Options of {@link loadCodecs}. */
-export interface LoadCodecsOptions {
-  /**
-   * The bytes of wasm/codecs_module.ts as a compiled module, where a runtime
-   * forbids compiling. Default: compiled at first use.
-   */
-  readonly module?: WebAssembly.Module | undefined;
+/** The two generated files of a module, imported when they are needed. */
+export interface CodecSource<B extends CodecBindings> {
+  /** "pictures" or "sound", as in the options of `loadCodecs()`. */
+  readonly name: string;
+  bindings(): Promise<B>;
+  /** The module's bytes. */
+  base64(): Promise<string>;
 }
 
 // An instance's memory never shrinks; beyond this it is replaced after the
 // task that made it grow.
 const MAX_IDLE_MEMORY_BYTES = 32 * 2 ** 20;
 
-let loading: Promise<CodecBindings> | undefined;
-let lastTask: Promise<unknown> = Promise.resolve();
+/** A module and the queue of its tasks. */
+export class CodecModule<B extends CodecBindings> {
+  readonly #source: CodecSource<B>;
+  #loading: Promise<B> | undefined;
+  #lastTask: Promise<unknown> = Promise.resolve();
+  #memoryBytes = 0;
 
-/**
- * Loads the codecs, unless they are loaded. Calling it is needed only to pass
- * a module, before anything is decoded: the functions that decode load the
- * codecs themselves.
- *
- * @throws {DeviceError} When WebAssembly cannot be compiled here.
- */
-export async function loadCodecs(
-  options: LoadCodecsOptions = {},
-): Promise<void> {
-  await bindings(options);
-}
+  /** Describes the module; nothing is loaded yet. */
+  constructor(source: CodecSource<B>) {
+    this.#source = source;
+  }
 
-function bindings(options: LoadCodecsOptions): Promise<CodecBindings> {
-  loading ??= load(options).catch((cause) => {
-    loading = undefined;
-    throw new DeviceError(
-      `Cannot load the codecs: ${
-        (cause as Error).message
-      }; pass a compiled "module" to loadCodecs() where compiling is forbidden`,
-      { cause },
-    );
-  });
-  return loading;
-}
+  /** Bytes of memory that the instance had at the end of the last task. */
+  get memoryBytes(): number {
+    return this.#memoryBytes;
+  }
 
-async function load(options: LoadCodecsOptions): Promise<CodecBindings> {
-  const codecs = await import("../../wasm/codecs.js");
-  codecs.initSync({ module: options.module ?? await compile() });
-  return codecs;
-}
+  /**
+   * Loads the module, unless it is loaded.
+   *
+   * @param compiled - Its bytes, compiled; compiled here when left out.
+   * @throws {DeviceError} When WebAssembly cannot be compiled here.
+   */
+  load(compiled?: WebAssembly.Module): Promise<B> {
+    this.#loading ??= this.#instantiate(compiled).catch((cause) => {
+      this.#loading = undefined;
+      const { name } = this.#source;
+      throw new DeviceError(
+        `Cannot load the codecs of ${name}: ${
+          (cause as Error).message
+        }; pass a compiled module as "${name}" to loadCodecs() where compiling is forbidden`,
+        { cause },
+      );
+    });
+    return this.#loading;
+  }
 
-async function compile(): Promise<WebAssembly.Module> {
-  const { codecsBase64 } = await import("../../wasm/codecs_module.ts");
-  const text = atob(codecsBase64);
-  const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));
-  return await WebAssembly.compile(bytes);
-}
+  async #instantiate(compiled?: WebAssembly.Module): Promise<B> {
+    const bindings = await this.#source.bindings();
+    bindings.initSync({ module: compiled ?? await this.#compile() });
+    return bindings;
+  }
 
-/**
- * Runs a task on the codecs when all earlier ones have ended, so that no
- * other task's objects live in an instance that must be replaced.
- *
- * @param action - Start of the message of an error: "Cannot decode the image".
- * @throws {InputError} When the module refuses the data or breaks on it.
- */
-export function withCodecs<T>(
-  action: string,
-  task: (codecs: CodecBindings) => Promise<T>,
-): Promise<T> {
-  const result = lastTask.then(() => run(action, task));
-  // The next task does not care how this one ended; its caller does.
-  lastTask = result.then(() => undefined, () => undefined);
-  return result;
-}
+  async #compile(): Promise<WebAssembly.Module> {
+    const text = atob(await this.#source.base64());
+    const bytes = Uint8Array.from(text, (char) => char.charCodeAt(0));
+    return await WebAssembly.compile(bytes);
+  }
 
-async function run<T>(
-  action: string,
-  task: (codecs: CodecBindings) => Promise<T>,
-): Promise<T> {
-  const codecs = await bindings({});
-  let healthy = true;
-  try {
-    return await task(codecs);
-  } catch (cause) {
-    // The module's own refusals are strings.
-    if (typeof cause === "string") {
-      throw new InputError(`${action}: ${cause}`);
-    }
-    healthy = !isBreakdown(cause);
-    if (healthy) throw cause;
-    throw new InputError(
-      `${action}: the decoder failed on it (${(cause as Error).message})`,
-      { cause },
-    );
-  } finally {
-    if (!healthy || codecs.memoryBytes() > MAX_IDLE_MEMORY_BYTES) {
-      codecs.__wbg_reset_state();
+  /**
+   * Runs a task when all earlier ones have ended, so that no other task's
+   * objects live in an instance that must be replaced.
+   *
+   * @param action - Start of the message of an error: "Cannot decode the image".
+   * @throws {InputError} When the module refuses the data or breaks on it.
+   */
+  run<T>(action: string, task: (bindings: B) => Promise<T>): Promise<T> {
+    const result = this.#lastTask.then(() => this.#run(action, task));
+    // The next task does not care how this one ended; its caller does.
+    this.#lastTask = result.then(() => undefined, () => undefined);
+    return result;
+  }
+
+  async #run<T>(
+    action: string,
+    task: (bindings: B) => Promise<T>,
+  ): Promise<T> {
+    const bindings = await this.load();
+    let healthy = true;
+    try {
+      return await task(bindings);
+    } catch (cause) {
+      // The module's own refusals are strings.
+      if (typeof cause === "string") {
+        throw new InputError(`${action}: ${cause}`);
+      }
+      healthy = !isBreakdown(cause);
+      if (healthy) throw cause;
+      throw new InputError(
+        `${action}: the decoder failed on it (${(cause as Error).message})`,
+        { cause },
+      );
+    } finally {
+      this.#memoryBytes = bindings.memoryBytes();
+      if (!healthy || this.#memoryBytes > MAX_IDLE_MEMORY_BYTES) {
+        bindings.__wbg_reset_state();
+      }
     }
   }
 }
@@ -110,7 +119,7 @@ function isBreakdown(error: unknown): boolean {
     error instanceof RangeError;
 }
 
-/** Uses an object of the module, and frees it unless the module broke. */
+/** Uses an object of a module, and frees it unless the module broke. */
 export async function freeing<T extends { free(): void }, R>(
   object: T,
   use: (object: T) => Promise<R>,

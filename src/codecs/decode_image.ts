@@ -1,5 +1,5 @@
 // Encoded pictures to RGB.
-import { withCodecs } from "./codec_module.ts";
+import { pictureCodecs } from "./codecs.ts";
 import { createPacer, type PaceOptions } from "./pacer.ts";
 
 /** A picture, 8-bit RGB. */
@@ -19,19 +19,19 @@ const MAX_PIXELS = 178_956_970;
 const STEP_PIXELS = 2 ** 18;
 
 /**
- * Decodes a PNG or JPEG to RGB: alpha dropped, 16 bits cut to 8, EXIF
- * orientation applied, colour profiles ignored.
+ * Decodes a PNG, JPEG, WebP, GIF (its first frame) or BMP to RGB: alpha
+ * dropped, 16 bits cut to 8, EXIF orientation applied, colour profiles ignored.
  *
- * Yields between slices; a JPEG is one slice (about 10 ms a megapixel).
+ * Yields between slices; a WebP is one slice (about 25 ms a megapixel).
  *
- * @throws {InputError} When the bytes are no PNG or JPEG, end early, are
+ * @throws {InputError} When the bytes are none of these, end early, are
  * damaged, or claim more than 178,956,970 pixels.
  */
 export function decodeImage(
   bytes: Uint8Array,
   options: PaceOptions = {},
 ): Promise<RgbImage> {
-  return withCodecs("Cannot decode the image", async (codecs) => {
+  return pictureCodecs.run("Cannot decode the image", async (codecs) => {
     const pace = createPacer(options);
     const decoder = new codecs.ImageDecoder(bytes, MAX_PIXELS);
     let done = false;

@@ -1,14 +1,7 @@
 // WAV files to mono samples.
 import { InputError, UnsupportedError } from "../core/errors.ts";
-import { createPacer, type PaceOptions } from "./pacer.ts";
-
-/** Decoded sound: mono samples in -1..1. */
-export interface MonoAudio {
-  /** One sample per element. */
-  readonly data: Float32Array;
-  /** Samples per second. */
-  readonly samplingRate: number;
-}
+import type { DecodeAudioOptions, DecodedSound } from "./decoded_sound.ts";
+import { createPacer } from "./pacer.ts";
 
 const PCM = 1;
 const IEEE_FLOAT = 3;
@@ -48,14 +41,17 @@ type ReadSample = (view: DataView, offset: number) => number;
  */
 export async function decodeWav(
   bytes: Uint8Array,
-  options: PaceOptions = {},
-): Promise<MonoAudio> {
+  { maxSeconds = Infinity, ...options }: DecodeAudioOptions = {},
+): Promise<DecodedSound> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const { format, first, length } = findChunks(view);
   const { channels, sampleBytes, samplingRate } = format;
   const read = sampleReader(format);
   const frameBytes = channels * sampleBytes;
-  const data = new Float32Array(Math.floor(length / frameBytes));
+  const frames = Math.floor(length / frameBytes);
+  const data = new Float32Array(
+    Math.min(frames, Math.ceil(maxSeconds * samplingRate)),
+  );
   const pace = createPacer(options);
   let offset = first;
   for (let i = 0; i < data.length; i++) {
@@ -67,7 +63,7 @@ export async function decodeWav(
     }
     data[i] = sum / channels;
   }
-  return { data, samplingRate };
+  return { data, samplingRate, seconds: frames / samplingRate };
 }
 
 function findChunks(

@@ -1,5 +1,6 @@
 // Log-mel features, the definition of Transformers' Gemma3nAudioFeatureExtractor.
-import { freeing, withCodecs } from "./codec_module.ts";
+import { freeing } from "./codec_module.ts";
+import { soundCodecs } from "./codecs.ts";
 import { createPacer, type PaceOptions } from "./pacer.ts";
 
 /** Parameters of {@link logMel}; lengths in samples. */
@@ -49,7 +50,7 @@ export function logMel(
   mel: MelOptions,
   options: PaceOptions = {},
 ): Promise<Float32Array> {
-  return withCodecs("Cannot compute mel features", (codecs) => {
+  return soundCodecs.run("Cannot compute mel features", (codecs) => {
     const extractor = new codecs.LogMel(
       mel.samplingRate,
       mel.frameLength,

@@ -1,5 +1,6 @@
 // Sampling-rate conversion.
-import { freeing, withCodecs } from "./codec_module.ts";
+import { freeing } from "./codec_module.ts";
+import { soundCodecs } from "./codecs.ts";
 import { createPacer, type PaceOptions } from "./pacer.ts";
 
 /** Rates in hertz. */
@@ -26,7 +27,7 @@ export function resampleAudio(
   { from, to }: ResampleRates,
   options: PaceOptions = {},
 ): Promise<Float32Array> {
-  return withCodecs("Cannot resample the audio", (codecs) =>
+  return soundCodecs.run("Cannot resample the audio", (codecs) =>
     freeing(
       new codecs.AudioResampler(samples, from, to),
       async (resampler) => {

@@ -1,6 +1,7 @@
 // Resizing as torchvision does it on uint8 tensors: bilinear, antialiased.
 import { InputError } from "../core/errors.ts";
-import { freeing, withCodecs } from "./codec_module.ts";
+import { freeing } from "./codec_module.ts";
+import { pictureCodecs } from "./codecs.ts";
 import type { RgbImage } from "./decode_image.ts";
 import { createPacer, type PaceOptions } from "./pacer.ts";
 
@@ -33,7 +34,7 @@ export async function resizeImage(
       } bytes, the data has ${data.length}`,
     );
   }
-  return await withCodecs("Cannot resize the image", (codecs) =>
+  return await pictureCodecs.run("Cannot resize the image", (codecs) =>
     freeing(
       new codecs.ImageResizer(width, height, size.width, size.height),
       async (resizer) => {

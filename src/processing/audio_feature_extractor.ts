@@ -2,6 +2,7 @@
 // Gemma3nAudioFeatureExtractor makes them.
 import { decodeAudio } from "../codecs/decode_audio.ts";
 import { logMel, melFrameCount } from "../codecs/log_mel.ts";
+import type { DecodedSound } from "../codecs/decoded_sound.ts";
 import type { PaceOptions } from "../codecs/pacer.ts";
 import { resampleAudio } from "../codecs/resample_audio.ts";
 import { InputError } from "../core/errors.ts";
@@ -12,11 +13,14 @@ import {
   readAudioFeatureConfig,
 } from "./audio_feature_config.ts";
 import type { AudioFeatures, AudioInput, DecodedAudio } from "./media.ts";
-import { encodedBytes } from "./media_bytes.ts";
+import { encodedBytes, isEncoded } from "./media_bytes.ts";
 
 // Defaults of the feature extractor's call: 30 s, and rows of the TPU.
 const MAX_SAMPLES = 480_000;
 const PAD_TO_MULTIPLE_OF = 128;
+
+// What is decoded beyond them, for the resampler.
+const LOOKAHEAD_SECONDS = 1;
 
 /** Options of {@link Gemma3nAudioFeatureExtractor}. */
 export interface AudioFeatureExtractorOptions extends PaceOptions {
@@ -106,23 +110,25 @@ export class Gemma3nAudioFeatureExtractor {
   /** Samples at the config's rate, at most {@link MAX_SAMPLES}. */
   async #samples(clip: AudioInput, index: number): Promise<Float32Array> {
     const rate = this.config.mel.samplingRate;
-    const { data, samplingRate } = await this.#decoded(clip, index);
+    const maxSeconds = MAX_SAMPLES / rate;
+    const { data, samplingRate, seconds } = await this.#decoded(clip, index);
     if (data.length === 0) {
       throw new InputError(
         `Cannot extract audio features: clip ${index} has no samples`,
       );
     }
-    const seconds = data.length / samplingRate;
-    const maxSeconds = MAX_SAMPLES / rate;
-    if (seconds > maxSeconds) {
+    if (seconds === undefined || seconds > maxSeconds) {
+      const length = seconds === undefined
+        ? `more than ${maxSeconds} s`
+        : `${seconds.toFixed(1)} s`;
       this.#options.onWarning?.(
-        `Audio clip ${index} has ${
-          seconds.toFixed(1)
-        } s, only the first ${maxSeconds} s are used; split longer clips`,
+        `Audio clip ${index} has ${length}, only the first ${maxSeconds} s are used; split longer clips`,
       );
     }
-    // A second more than is kept, for the resampler to look ahead.
-    const needed = data.subarray(0, Math.ceil((maxSeconds + 1) * samplingRate));
+    const needed = data.subarray(
+      0,
+      Math.ceil((maxSeconds + LOOKAHEAD_SECONDS) * samplingRate),
+    );
     checkFinite(needed, index);
     if (samplingRate === rate) return needed.subarray(0, MAX_SAMPLES);
     const rates = { from: samplingRate, to: rate };
@@ -130,19 +136,29 @@ export class Gemma3nAudioFeatureExtractor {
     return resampled.subarray(0, MAX_SAMPLES);
   }
 
-  async #decoded(clip: AudioInput, index: number): Promise<DecodedAudio> {
-    if (clip instanceof Float32Array) {
-      return { data: clip, samplingRate: this.config.mel.samplingRate };
+  async #decoded(clip: AudioInput, index: number): Promise<DecodedSound> {
+    const rate = this.config.mel.samplingRate;
+    if (isEncoded(clip)) {
+      const bytes = await encodedBytes(clip);
+      const maxSeconds = MAX_SAMPLES / rate + LOOKAHEAD_SECONDS;
+      return await decodeAudio(bytes, { ...this.#options, maxSeconds });
     }
-    const bytes = await encodedBytes(clip);
-    if (bytes !== undefined) return await decodeAudio(bytes, this.#options);
-    const { data, samplingRate } = clip as Partial<DecodedAudio>;
-    const rate = Number.isInteger(samplingRate) ? samplingRate! : 0;
-    if (data instanceof Float32Array && rate > 0) {
-      return { data, samplingRate: rate };
+    const { data, samplingRate }: Partial<DecodedAudio> =
+      clip instanceof Float32Array
+        ? { data: clip, samplingRate: rate }
+        : clip ?? {};
+    if (
+      data instanceof Float32Array && Number.isInteger(samplingRate) &&
+      samplingRate! > 0
+    ) {
+      return {
+        data,
+        samplingRate: samplingRate!,
+        seconds: data.length / samplingRate!,
+      };
     }
     throw new InputError(
-      `Cannot extract audio features: clip ${index} is neither bytes of a WAV file, nor a Float32Array, nor { data: Float32Array, samplingRate } with a whole number of hertz`,
+      `Cannot extract audio features: clip ${index} is neither bytes of a sound file (WAV, FLAC, MP3 or Ogg Vorbis), nor a Float32Array, nor { data: Float32Array, samplingRate } with a whole number of hertz`,
     );
   }
 }

@@ -7,8 +7,9 @@ import { InputError, UnsupportedError } from "../core/errors.ts";
 import type { JsonObject } from "../core/json.ts";
 import { JsonFields } from "../core/json_fields.ts";
 import { type HostTensor, hostTensor } from "../core/tensor.ts";
-import type { DecodedImage, ImageInput } from "./media.ts";
-import { encodedBytes } from "./media_bytes.ts";
+import { rgbPixels } from "./image_pixels.ts";
+import type { ImageInput } from "./media.ts";
+import { encodedBytes, isEncoded } from "./media_bytes.ts";
 
 // Pillow's number of bilinear resampling; bicubic is the class's default.
 const BILINEAR = 2;
@@ -87,45 +88,15 @@ export class SiglipImageProcessor {
   }
 
   async #resize(input: ImageInput): Promise<RgbImage> {
-    const bytes = await encodedBytes(input);
-    const image = bytes === undefined
-      ? this.#fromPixels(input)
-      : await decodeImage(bytes, this.#pace);
+    const image = isEncoded(input)
+      ? await decodeImage(await encodedBytes(input), this.#pace)
+      : rgbPixels(input, { convertRgb: this.#convertRgb });
     const { size } = this;
     if (
       size === undefined ||
       size.height === image.height && size.width === image.width
     ) return image;
     return await resizeImage(image, size, this.#pace);
-  }
-
-  #fromPixels(input: ImageInput): RgbImage {
-    const { width, height, data } = input as Partial<DecodedImage>;
-    const isImage = Number.isInteger(width) && Number.isInteger(height) &&
-      (data instanceof Uint8Array || data instanceof Uint8ClampedArray);
-    if (!isImage) {
-      throw new InputError(
-        "Cannot process the image: it is neither bytes of a PNG or JPEG, nor { width, height, data } with 8-bit RGB or RGBA",
-      );
-    }
-    const pixels = width! * height!;
-    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.length);
-    if (pixels > 0 && bytes.length === pixels * 3) {
-      return { width: width!, height: height!, data: bytes };
-    }
-    if (pixels === 0 || bytes.length !== pixels * 4) {
-      throw new InputError(
-        `Cannot process the image: ${width}x${height} takes ${
-          pixels * 3
-        } bytes of RGB or ${pixels * 4} of RGBA, the data has ${bytes.length}`,
-      );
-    }
-    if (!this.#convertRgb) {
-      throw new UnsupportedError(
-        'Cannot process RGBA pixels: the config has "do_convert_rgb": false; pass RGB',
-      );
-    }
-    return { width: width!, height: height!, data: dropAlpha(bytes, pixels) };
   }
 
   /** `[H, W, 3]` bytes -> `[3, H, W]` floats. */
@@ -137,16 +108,6 @@ export class SiglipImageProcessor {
       }
     }
   }
-}
-
-function dropAlpha(rgba: Uint8Array, pixels: number): Uint8Array {
-  const rgb = new Uint8Array(pixels * 3);
-  for (let i = 0; i < pixels; i++) {
-    rgb[i * 3] = rgba[i * 4]!;
-    rgb[i * 3 + 1] = rgba[i * 4 + 1]!;
-    rgb[i * 3 + 2] = rgba[i * 4 + 2]!;
-  }
-  return rgb;
 }
 
 function readSize(fields: JsonFields): ImageSize {

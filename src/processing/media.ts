@@ -13,8 +13,17 @@ export interface DecodedImage {
   readonly data: Uint8Array | Uint8ClampedArray;
 }
 
-/** A picture: bytes of an image file, or decoded pixels. */
-export type ImageInput = Uint8Array | ArrayBuffer | Blob | DecodedImage;
+/**
+ * A picture: bytes of an image file (PNG, JPEG, WebP, GIF or BMP), decoded
+ * pixels, which an `ImageData` is too, or an `ImageBitmap` where the runtime
+ * has an `OffscreenCanvas`.
+ */
+export type ImageInput =
+  | Uint8Array
+  | ArrayBuffer
+  | Blob
+  | DecodedImage
+  | ImageBitmap;
 
 /** Decoded sound: mono samples in -1..1. */
 export interface DecodedAudio {
@@ -24,7 +33,10 @@ export interface DecodedAudio {
   readonly samplingRate: number;
 }
 
-/** A clip: bytes of a WAV file, samples with their rate, or samples at 16 kHz. */
+/**
+ * A clip: bytes of a sound file (WAV, FLAC, MP3 or Ogg Vorbis), samples with
+ * their rate, or samples at 16 kHz.
+ */
 export type AudioInput =
   | Uint8Array
   | ArrayBuffer

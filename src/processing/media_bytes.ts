@@ -3,12 +3,16 @@
 /** Bytes of an encoded picture or clip. */
 export type EncodedMedia = Uint8Array | ArrayBuffer | Blob;
 
-/** The bytes, without a copy where possible; `undefined` when it is something else. */
-export async function encodedBytes(
-  media: unknown,
-): Promise<Uint8Array | undefined> {
+/** Whether it is encoded rather than decoded. */
+export function isEncoded(media: unknown): media is EncodedMedia {
+  return media instanceof Uint8Array || media instanceof ArrayBuffer ||
+    media instanceof Blob;
+}
+
+/** The bytes, without a copy where possible. */
+export async function encodedBytes(media: EncodedMedia): Promise<Uint8Array> {
   if (media instanceof Uint8Array) return media;
-  if (media instanceof ArrayBuffer) return new Uint8Array(media);
-  if (media instanceof Blob) return new Uint8Array(await media.arrayBuffer());
-  return undefined;
+  return new Uint8Array(
+    media instanceof Blob ? await media.arrayBuffer() : media,
+  );
 }

@@ -3,24 +3,28 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { loadCodecs, withCodecs } from "../../src/codecs/codec_module.ts";
+import {
+  loadCodecs,
+  pictureCodecs,
+  soundCodecs,
+} from "../../src/codecs/codecs.ts";
 import { logMel } from "../../src/codecs/log_mel.ts";
 import { InputError } from "../../src/core/errors.ts";
-import { codecsBase64 } from "../../wasm/codecs_module.ts";
+import { moduleBase64 } from "../../wasm/picture_codecs_module.ts";
 
 const MAX_IDLE_MEMORY_BYTES = 32 * 2 ** 20;
 
 test("loadCodecs() takes a compiled module", async () => {
-  const bytes = Uint8Array.from(atob(codecsBase64), (c) => c.charCodeAt(0));
-  await loadCodecs({ module: await WebAssembly.compile(bytes) });
-  const bytesInUse = await withCodecs(
+  const bytes = Uint8Array.from(atob(moduleBase64), (c) => c.charCodeAt(0));
+  await loadCodecs({ pictures: await WebAssembly.compile(bytes) });
+  const bytesInUse = await pictureCodecs.run(
     "Cannot look",
     (codecs) => Promise.resolve(codecs.memoryBytes()),
   );
   assert.ok(bytesInUse > 0 && bytesInUse <= MAX_IDLE_MEMORY_BYTES);
 });
 
-test("withCodecs() runs one task after another", async () => {
+test("run() runs one task after another", async () => {
   const events: string[] = [];
   const task = (name: string) => async () => {
     events.push(`${name} begins`);
@@ -32,9 +36,9 @@ test("withCodecs() runs one task after another", async () => {
     throw new Error("b failed");
   };
   const results = await Promise.allSettled([
-    withCodecs("Cannot a", task("a")),
-    withCodecs("Cannot b", failing),
-    withCodecs("Cannot c", task("c")),
+    soundCodecs.run("Cannot a", task("a")),
+    soundCodecs.run("Cannot b", failing),
+    soundCodecs.run("Cannot c", task("c")),
   ]);
   assert.deepEqual(
     events,
@@ -50,7 +54,7 @@ test("withCodecs() runs one task after another", async () => {
   ]);
 });
 
-test("withCodecs() makes an InputError of a trap and goes on", async () => {
+test("run() makes an InputError of a trap and goes on", async () => {
   const samples = new Float32Array(513).fill(0.1);
   const options = {
     samplingRate: 16000,
@@ -78,15 +82,15 @@ test("withCodecs() makes an InputError of a trap and goes on", async () => {
   assert.deepEqual(await logMel(samples, options), before);
 });
 
-test("withCodecs() gives memory back after a large task", async () => {
-  const grown = await withCodecs("Cannot grow", (codecs) => {
+test("run() gives memory back after a large task", async () => {
+  const grown = await pictureCodecs.run("Cannot grow", (codecs) => {
     const resizer = new codecs.ImageResizer(4000, 4000, 4000, 4000);
     const bytes = codecs.memoryBytes();
     resizer.free();
     return Promise.resolve(bytes);
   });
   assert.ok(grown > MAX_IDLE_MEMORY_BYTES);
-  const after = await withCodecs(
+  const after = await pictureCodecs.run(
     "Cannot look",
     (codecs) => Promise.resolve(codecs.memoryBytes()),
   );

@@ -6,9 +6,9 @@ import { deflateSync } from "node:zlib";
 
 import { decodeImage } from "../../src/codecs/decode_image.ts";
 
-// JPEG decoders may round differently; PNG is exact.
-const MAX_JPEG_ERROR = 4;
-const MAX_MEAN_JPEG_ERROR = 0.5;
+// Lossy WebP may be rounded differently; all others are exact.
+const MAX_WEBP_ERROR = 3;
+const MAX_MEAN_WEBP_ERROR = 0.5;
 
 const folder = new URL("images/", import.meta.url);
 
@@ -18,18 +18,18 @@ function read(name: string): Promise<Uint8Array> {
 
 test("decodeImage() gives Pillow's pixels in every colour mode", async () => {
   const names = (await readdir(folder)).filter((name) => name.endsWith(".raw"));
-  assert.ok(names.length >= 13);
+  assert.ok(names.length >= 21);
   for (const raw of names) {
     const name = raw.slice(0, -".raw".length);
     const [file, expected] = [await read(name), await read(raw)];
     const { width, height, data } = await decodeImage(file);
     const size = name === "rotated-exif6.jpg" ? [60, 80] : [80, 60];
     assert.deepEqual([width, height], size, name);
-    const jpeg = name.endsWith(".jpg");
     const { max, mean } = difference(data, expected);
-    assert.ok(max <= (jpeg ? MAX_JPEG_ERROR : 0), `${name}: off by ${max}`);
+    const most = name === "lossy.webp" ? MAX_WEBP_ERROR : 0;
+    assert.ok(max <= most, `${name}: off by ${max}`);
     assert.ok(
-      mean <= MAX_MEAN_JPEG_ERROR,
+      mean <= MAX_MEAN_WEBP_ERROR,
       `${name}: off by ${mean} on average`,
     );
   }
@@ -58,13 +58,19 @@ test("decodeImage() scales 16-bit grey", async () => {
 });
 
 test("decodeImage() names what it found instead of a picture", async () => {
+  const supported = "PNG, JPEG, WebP, GIF and BMP are supported";
   const cases: [string, string][] = [
+    ["II*\0....", `the first bytes are 49 49 2a 00 (TIFF); ${supported}`],
     [
-      "GIF89a",
-      "the first bytes are 47 49 46 38 (GIF); PNG and JPEG are supported",
+      "\0\0\0\x1cftypavif",
+      `the first bytes are 00 00 00 1c (AVIF); ${supported}`,
     ],
+    ["RIFF....WAVE", `the first bytes are 52 49 46 46; ${supported}`],
+    ["x", `the first bytes are 78; ${supported}`],
     ["", "it has 0 bytes"],
-    ["x", "the first bytes are 78; PNG and JPEG are supported"],
+    ["GIF89a", "the GIF ends early"],
+    ["BM", "the BMP ends early"],
+    ["RIFF....WEBP", "the WebP ends early"],
   ];
   for (const [text, found] of cases) {
     await assert.rejects(decodeImage(new TextEncoder().encode(text)), {
@@ -218,4 +224,92 @@ test("decodeImage() cuts a PNG into slices", async () => {
   const { data } = await decodeImage(png, { signal: signal as AbortSignal });
   assert.equal(data.length, width * height * 3);
   assert.ok(slices > 20, `${slices} slices`);
+});
+
+/** Offset of the value of the orientation tag. */
+function orientationOffset(bytes: Uint8Array): number {
+  for (let at = 0; at + 12 <= bytes.length; at++) {
+    const entry = bytes.subarray(at, at + 8);
+    if (`${entry}` === "18,1,3,0,1,0,0,0") return at + 8; // little endian
+    if (`${entry}` === "1,18,0,3,0,0,0,1") return at + 9;
+  }
+  return assert.fail("there is no orientation tag");
+}
+
+test("decodeImage() turns a JPEG in all eight ways", async () => {
+  const jpeg = (await read("rotated-exif6.jpg")).slice();
+  const at = orientationOffset(jpeg);
+  assert.equal(jpeg[at], 6);
+  jpeg[at] = 1;
+  const stored = await decodeImage(jpeg);
+  const [w, h] = [stored.width, stored.height];
+  // Where the upright pixel (x, y) is stored.
+  const sources: readonly ((x: number, y: number) => [number, number])[] = [
+    (x, y) => [x, y],
+    (x, y) => [w - 1 - x, y],
+    (x, y) => [w - 1 - x, h - 1 - y],
+    (x, y) => [x, h - 1 - y],
+    (x, y) => [y, x],
+    (x, y) => [y, h - 1 - x],
+    (x, y) => [w - 1 - y, h - 1 - x],
+    (x, y) => [w - 1 - y, x],
+  ];
+  for (const [i, source] of sources.entries()) {
+    jpeg[at] = i + 1;
+    const { width, height, data } = await decodeImage(jpeg);
+    assert.deepEqual([width, height], i < 4 ? [w, h] : [h, w]);
+    for (let y = 0; y < height; y += 7) {
+      for (let x = 0; x < width; x++) {
+        const [u, v] = source(x, y);
+        const from = (v * w + u) * 3, to = (y * width + x) * 3;
+        assert.deepEqual(
+          data.subarray(to, to + 3),
+          stored.data.subarray(from, from + 3),
+          `orientation ${i + 1} at ${x}, ${y}`,
+        );
+      }
+    }
+  }
+});
+
+test("decodeImage() turns a WebP as its EXIF chunk says", async () => {
+  const webp = await read("lossless-alpha.webp");
+  const upright = await decodeImage(webp);
+  const tiff = Uint8Array.of(
+    ...[0x49, 0x49, 42, 0, 8, 0, 0, 0, 1, 0],
+    ...[0x12, 0x01, 3, 0, 1, 0, 0, 0, 3, 0, 0, 0],
+  );
+  const pixels = webp.subarray(12);
+  const { width, height } = upright;
+  const turned = await decodeImage(Uint8Array.from([
+    ...riffChunk("RIFF", [
+      ...new TextEncoder().encode("WEBP"),
+      // Alpha and EXIF, then the size less one in 24 bits each.
+      ...riffChunk("VP8X", [
+        ...[0x18, 0, 0, 0, width - 1, 0, 0, height - 1, 0, 0],
+      ]),
+      ...pixels,
+      ...riffChunk("EXIF", [...tiff]),
+    ]),
+  ]));
+  assert.deepEqual(turned.data.subarray(0, 3), upright.data.slice(-3));
+  assert.deepEqual(turned.data.slice(-3), upright.data.subarray(0, 3));
+});
+
+function riffChunk(name: string, content: readonly number[]): number[] {
+  const length = content.length;
+  return [
+    ...new TextEncoder().encode(name),
+    ...[length & 255, length >> 8, 0, 0],
+    ...content,
+  ];
+}
+
+test("decodeImage() cuts GIF and BMP into slices", async () => {
+  for (const name of ["first-frame.gif", "rgb.bmp"]) {
+    const signal = AbortSignal.abort(new Error("enough"));
+    await assert.rejects(decodeImage(await read(name), { signal }), {
+      message: "enough",
+    });
+  }
 });

@@ -1,5 +1,6 @@
 // Log-mel features and masks against what Transformers makes of the same clips.
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 
 import { decodeAudio } from "../../src/codecs/decode_audio.ts";
@@ -96,6 +97,75 @@ test("Gemma3nAudioFeatureExtractor converts other rates", async () => {
   }
   assert.ok(Math.sqrt(squares / length) < 0.05);
 });
+
+test("Gemma3nAudioFeatureExtractor takes FLAC, MP3 and Ogg Vorbis", async () => {
+  const extractor = await tinyExtractor();
+  const features = async (name: string) => {
+    const url = new URL(`../codecs/sounds/${name}`, import.meta.url);
+    return await extractor.process([await readFile(url)]);
+  };
+  const flac = await features("mono16.flac");
+  assert.deepEqual(flac, await features("mono16.flac.wav"));
+  for (const name of ["mono.mp3", "mono.ogg"]) {
+    const lossy = await features(name);
+    // The same speech, so the same frames; most bins hold a similar level.
+    assert.deepEqual(lossy.inputFeaturesMask, flac.inputFeaturesMask, name);
+    const { data } = flac.inputFeatures;
+    const sum = lossy.inputFeatures.data.reduce(
+      (sum, value, i) => sum + Math.abs(value - data[i]!),
+      0,
+    );
+    assert.ok(sum / data.length < 1, `${name}: off by ${sum / data.length}`);
+  }
+});
+
+test("Gemma3nAudioFeatureExtractor decodes no more of a file than it uses", async () => {
+  // 80 s of silence in a FLAC file that repeats one frame.
+  const warnings: string[] = [];
+  const extractor = await tinyExtractor({}, (text) => warnings.push(text));
+  const { inputFeatures } = await extractor.process([silentFlac(80)]);
+  assert.equal(inputFeatures.shape[1], 2997);
+  assert.match(warnings[0]!, /clip 0 has 80\.0 s, only the first 30 s/);
+  warnings.length = 0;
+  await extractor.process([silentFlac(80, { tellsLength: false })]);
+  assert.match(warnings[0]!, /clip 0 has more than 30 s, only the first 30 s/);
+});
+
+/** FLAC, 16 kHz, 16 bits, mono: frames of 16,000 zeros, a second each. */
+function silentFlac(
+  seconds: number,
+  { tellsLength = true } = {},
+): Uint8Array {
+  const info = new Uint8Array(42);
+  const view = new DataView(info.buffer);
+  info.set([0x66, 0x4c, 0x61, 0x43, 0x80, 0, 0, 34]);
+  view.setUint16(8, 16000);
+  view.setUint16(10, 16000);
+  // 20 bits of rate, 3 of channels, 5 of sample size, 36 of length.
+  view.setUint32(18, 16000 * 4096 + (15 << 4));
+  view.setUint32(22, tellsLength ? seconds * 16000 : 0);
+  const frames: number[] = [];
+  for (let i = 0; i < seconds; i++) {
+    // 16-bit block size, 16 kHz, mono, 16 bits, number of the frame.
+    const header = [0xff, 0xf8, 0x75, 0x08, i, 0x3e, 0x7f];
+    const frame = [...header, crc(header, 8, 0x07), 0, 0, 0];
+    const check = crc(frame, 16, 0x8005);
+    frames.push(...frame, check >> 8, check & 255);
+  }
+  return Uint8Array.from([...info, ...frames]);
+}
+
+function crc(bytes: readonly number[], width: 8 | 16, polynomial: number) {
+  const top = 1 << (width - 1), mask = (1 << width) - 1;
+  let value = 0;
+  for (const byte of bytes) {
+    value ^= byte << (width - 8);
+    for (let bit = 0; bit < 8; bit++) {
+      value = ((value << 1) ^ (value & top ? polynomial : 0)) & mask;
+    }
+  }
+  return value;
+}
 
 test("Gemma3nAudioFeatureExtractor normalises each bin", async () => {
   const clip = (await speech()).subarray(0, 2000);

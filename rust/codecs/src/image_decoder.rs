@@ -1,27 +1,46 @@
 //! Decodes a picture in steps short enough for an event loop, where the
-//! format allows it: PNG rows and turning are cut into slices, decoding a JPEG
-//! is one step.
+//! format allows it: all is cut into slices but the decoding of a WebP.
 
 use std::mem;
 
-use crate::decode_jpeg::decode_jpeg;
+use crate::decode_bmp::BmpDecoder;
+use crate::decode_gif::GifDecoder;
+use crate::decode_jpeg::JpegDecoder;
 use crate::decode_png::PngDecoder;
+use crate::decode_webp::{decode_webp, is_webp};
 use crate::orientation::{Orientation, Turner};
 use crate::picture::{Decoded, Picture};
 
-/// Formats known by signature but not decoded, for the message.
-const OTHER_SIGNATURES: [(&[u8], &str); 6] = [
-    (b"GIF8", "GIF"),
-    (b"RIFF", "WebP"),
-    (b"BM", "BMP"),
+/// Formats known by their first bytes but not decoded, for the message.
+const OTHER_SIGNATURES: [(&[u8], &str); 9] = [
     (b"II*\0", "TIFF"),
     (b"MM\0*", "TIFF"),
     (b"<svg", "SVG"),
+    (b"<?xm", "XML"),
+    (b"<!DO", "HTML"),
+    (b"%PDF", "PDF"),
+    (b"\0\0\x01\0", "ICO"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL"),
 ];
+
+/// Brands of the container that begins with its length and "ftyp".
+const OTHER_BRANDS: [(&[u8], &str); 5] = [
+    (b"avif", "AVIF"),
+    (b"heic", "HEIC"),
+    (b"heix", "HEIC"),
+    (b"mif1", "HEIF"),
+    (b"msf1", "HEIF"),
+];
+
+const SUPPORTED: &str = "PNG, JPEG, WebP, GIF and BMP are supported";
 
 enum Stage {
     Png(Box<PngDecoder>),
-    Jpeg {
+    Gif(Box<GifDecoder>),
+    Bmp(Box<BmpDecoder>),
+    Jpeg(Box<JpegDecoder>),
+    WebP {
         bytes: Vec<u8>,
         max_pixels: usize,
     },
@@ -42,8 +61,14 @@ impl ImageDecoder {
     pub fn new(bytes: Vec<u8>, max_pixels: usize) -> Result<Self, String> {
         let stage = if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
             Stage::Png(Box::new(PngDecoder::new(bytes, max_pixels)?))
+        } else if bytes.starts_with(b"GIF87a") || bytes.starts_with(b"GIF89a") {
+            Stage::Gif(Box::new(GifDecoder::new(bytes, max_pixels)?))
+        } else if bytes.starts_with(b"BM") {
+            Stage::Bmp(Box::new(BmpDecoder::new(bytes, max_pixels)?))
         } else if bytes.starts_with(&[0xff, 0xd8, 0xff]) {
-            Stage::Jpeg { bytes, max_pixels }
+            Stage::Jpeg(Box::new(JpegDecoder::new(bytes, max_pixels)))
+        } else if is_webp(&bytes) {
+            Stage::WebP { bytes, max_pixels }
         } else {
             return Err(describe_unknown(&bytes));
         };
@@ -58,7 +83,19 @@ impl ImageDecoder {
                 Some(decoded) => after_decoding(decoded),
                 None => Stage::Png(png),
             },
-            Stage::Jpeg { bytes, max_pixels } => after_decoding(decode_jpeg(&bytes, max_pixels)?),
+            Stage::Gif(mut gif) => match gif.step(pixels)? {
+                Some(decoded) => after_decoding(decoded),
+                None => Stage::Gif(gif),
+            },
+            Stage::Bmp(mut bmp) => match bmp.step(pixels) {
+                Some(decoded) => after_decoding(decoded),
+                None => Stage::Bmp(bmp),
+            },
+            Stage::Jpeg(mut jpeg) => match jpeg.step(pixels)? {
+                Some(decoded) => after_decoding(decoded),
+                None => Stage::Jpeg(jpeg),
+            },
+            Stage::WebP { bytes, max_pixels } => after_decoding(decode_webp(&bytes, max_pixels)?),
             Stage::Turn(mut turner) => match turner.step(pixels) {
                 Some(picture) => Stage::Done(picture),
                 None => Stage::Turn(turner),
@@ -90,15 +127,19 @@ fn describe_unknown(bytes: &[u8]) -> String {
         return "it has 0 bytes".into();
     }
     let shown: Vec<String> = bytes.iter().take(4).map(|b| format!("{b:02x}")).collect();
-    let name = OTHER_SIGNATURES
+    let brand = bytes.get(8..).filter(|_| bytes.get(4..8) == Some(b"ftyp"));
+    let name = find_name(&OTHER_SIGNATURES, bytes)
+        .or_else(|| find_name(&OTHER_BRANDS, brand?))
+        .map(|name| format!(" ({name})"))
+        .unwrap_or_default();
+    format!("the first bytes are {}{name}; {SUPPORTED}", shown.join(" "))
+}
+
+fn find_name(names: &[(&[u8], &'static str)], bytes: &[u8]) -> Option<&'static str> {
+    names
         .iter()
         .find(|(signature, _)| bytes.starts_with(signature))
-        .map(|(_, name)| format!(" ({name})"))
-        .unwrap_or_default();
-    format!(
-        "the first bytes are {}{name}; PNG and JPEG are supported",
-        shown.join(" ")
-    )
+        .map(|&(_, name)| name)
 }
 
 #[cfg(test)]
@@ -112,13 +153,17 @@ mod tests {
     #[test]
     fn new_names_what_it_found() {
         assert_eq!(
-            refusal(b"GIF89a"),
-            "the first bytes are 47 49 46 38 (GIF); PNG and JPEG are supported"
+            refusal(b"II*\0\x08"),
+            format!("the first bytes are 49 49 2a 00 (TIFF); {SUPPORTED}")
+        );
+        assert_eq!(
+            refusal(b"\0\0\0\x1cftypheic"),
+            format!("the first bytes are 00 00 00 1c (HEIC); {SUPPORTED}")
         );
         assert_eq!(refusal(b""), "it has 0 bytes");
         assert_eq!(
             refusal(&[1, 2]),
-            "the first bytes are 01 02; PNG and JPEG are supported"
+            format!("the first bytes are 01 02; {SUPPORTED}")
         );
     }
 

@@ -2,23 +2,6 @@
 /* eslint-disable */
 
 /**
- * See [`Resampler`].
- */
-export class AudioResampler {
-    free(): void;
-    [Symbol.dispose](): void;
-    /**
-     * Prepares to convert `input` between rates in hertz.
-     */
-    constructor(input: Float32Array | number[], from: number, to: number);
-    /**
-     * Outputs `first .. first + count`, fewer at the end.
-     */
-    output(first: number, count: number): Float32Array;
-    readonly outputLength: number;
-}
-
-/**
  * A decoded picture, 8-bit RGB.
  */
 export class DecodedImage {
@@ -70,26 +53,6 @@ export class ImageResizer {
     pushRows(rows: Uint8Array | number[]): void;
 }
 
-/**
- * See [`MelExtractor`].
- */
-export class LogMel {
-    free(): void;
-    [Symbol.dispose](): void;
-    /**
-     * All whole frames of `samples`: `[frames, featureSize]`.
-     */
-    features(samples: Float32Array | number[]): Float32Array;
-    /**
-     * Number of whole frames in so many samples.
-     */
-    frameCount(samples: number): number;
-    /**
-     * Parameters as in the feature extractor; lengths in samples.
-     */
-    constructor(samplingRate: number, frameLength: number, hopLength: number, fftLength: number, featureSize: number, minFrequency: number, maxFrequency: number, preemphasis: number, preemphasisHtkFlavor: boolean, inputScaleFactor: number, melFloor: number);
-}
-
 export function __wbg_reset_state(): void;
 
 /**
@@ -101,14 +64,9 @@ export type InitInput = RequestInfo | URL | Response | BufferSource | WebAssembl
 
 export interface InitOutput {
     readonly memory: WebAssembly.Memory;
-    readonly __wbg_audioresampler_free: (a: number, b: number) => void;
     readonly __wbg_decodedimage_free: (a: number, b: number) => void;
     readonly __wbg_imagedecoder_free: (a: number, b: number) => void;
     readonly __wbg_imageresizer_free: (a: number, b: number) => void;
-    readonly __wbg_logmel_free: (a: number, b: number) => void;
-    readonly audioresampler_new: (a: number, b: number, c: number, d: number) => [number, number, number];
-    readonly audioresampler_output: (a: number, b: number, c: number) => [number, number];
-    readonly audioresampler_outputLength: (a: number) => number;
     readonly decodedimage_height: (a: number) => number;
     readonly decodedimage_intoData: (a: number) => [number, number];
     readonly decodedimage_width: (a: number) => number;
@@ -118,14 +76,11 @@ export interface InitOutput {
     readonly imageresizer_new: (a: number, b: number, c: number, d: number) => [number, number, number];
     readonly imageresizer_outputRows: (a: number, b: number, c: number) => [number, number, number, number];
     readonly imageresizer_pushRows: (a: number, b: number, c: number) => [number, number];
-    readonly logmel_features: (a: number, b: number, c: number) => [number, number];
-    readonly logmel_frameCount: (a: number, b: number) => number;
-    readonly logmel_new: (a: number, b: number, c: number, d: number, e: number, f: number, g: number, h: number, i: number, j: number, k: number) => [number, number, number];
     readonly memoryBytes: () => number;
     readonly __wbindgen_externrefs: WebAssembly.Table;
-    readonly __wbindgen_malloc: (a: number, b: number) => number;
     readonly __wbindgen_free: (a: number, b: number, c: number) => void;
     readonly __externref_table_dealloc: (a: number) => void;
+    readonly __wbindgen_malloc: (a: number, b: number) => number;
     readonly __wbindgen_start: () => void;
 }
 

@@ -1,4 +1,85 @@
-/* @ts-self-types="./codecs.d.ts" */
+/* @ts-self-types="./sound_codecs.d.ts" */
+
+/**
+ * See [`audio_decoder::AudioDecoder`].
+ */
+export class AudioDecoder {
+    __destroy_into_raw() {
+        const ptr = this.__wbg_ptr;
+        this.__wbg_ptr = 0;
+        AudioDecoderFinalization.unregister(this);
+        return ptr;
+    }
+    free() {
+        const ptr = this.__destroy_into_raw();
+        __wbg_call_guard();
+        wasm.__wbg_audiodecoder_free(ptr, 0);
+
+    }
+    /**
+     * Tells the format and reads the headers.
+     * @param {Uint8Array | number[]} bytes
+     */
+    constructor(bytes) {
+        const ptr0 = passArray8ToWasm0(bytes, wasm.__wbindgen_malloc);
+        const len0 = WASM_VECTOR_LEN;
+        let ret;
+        __wbg_call_guard();
+        ret = wasm.audiodecoder_new(ptr0, len0);
+        if (ret[2]) {
+            throw takeFromExternrefTable0(ret[1]);
+        }
+        this.__wbg_ptr = ret[0];
+        Object.defineProperty(this, '__wbg_inst', { value: __wbg_instance_id, writable: true });
+        AudioDecoderFinalization.register(this, { ptr: ret[0], instance: __wbg_instance_id }, this);
+        return this;
+    }
+    /**
+     * @returns {number}
+     */
+    get samplingRate() {
+        if (this.__wbg_inst !== undefined && this.__wbg_inst !== __wbg_instance_id) {
+            throw new Error('Invalid stale object from previous Wasm instance');
+        }
+        let ret;
+        __wbg_call_guard();
+        ret = wasm.audiodecoder_samplingRate(this.__wbg_ptr);
+        return ret >>> 0;
+    }
+    /**
+     * The next mono samples: at least `count`, fewer only at the end.
+     * @param {number} count
+     * @returns {Float32Array}
+     */
+    step(count) {
+        if (this.__wbg_inst !== undefined && this.__wbg_inst !== __wbg_instance_id) {
+            throw new Error('Invalid stale object from previous Wasm instance');
+        }
+        let ret;
+        __wbg_call_guard();
+        ret = wasm.audiodecoder_step(this.__wbg_ptr, count);
+        if (ret[3]) {
+            throw takeFromExternrefTable0(ret[2]);
+        }
+        var v1 = getArrayF32FromWasm0(ret[0], ret[1]).slice();
+        wasm.__wbindgen_free(ret[0], ret[1] * 4, 4);
+        return v1;
+    }
+    /**
+     * Samples of the whole file, where it tells.
+     * @returns {number | undefined}
+     */
+    get totalSamples() {
+        if (this.__wbg_inst !== undefined && this.__wbg_inst !== __wbg_instance_id) {
+            throw new Error('Invalid stale object from previous Wasm instance');
+        }
+        let ret;
+        __wbg_call_guard();
+        ret = wasm.audiodecoder_totalSamples(this.__wbg_ptr);
+        return ret[0] === 0 ? undefined : ret[1];
+    }
+}
+if (Symbol.dispose) AudioDecoder.prototype[Symbol.dispose] = AudioDecoder.prototype.free;
 
 /**
  * See [`Resampler`].
@@ -69,220 +150,6 @@ export class AudioResampler {
     }
 }
 if (Symbol.dispose) AudioResampler.prototype[Symbol.dispose] = AudioResampler.prototype.free;
-
-/**
- * A decoded picture, 8-bit RGB.
- */
-export class DecodedImage {
-    static __wrap(ptr) {
-        const obj = Object.create(DecodedImage.prototype);
-        obj.__wbg_ptr = ptr;
-        Object.defineProperty(obj, '__wbg_inst', { value: __wbg_instance_id, writable: true });
-
-        DecodedImageFinalization.register(obj, { ptr, instance: __wbg_instance_id }, obj);
-        return obj;
-    }
-    __destroy_into_raw() {
-        const ptr = this.__wbg_ptr;
-        this.__wbg_ptr = 0;
-        DecodedImageFinalization.unregister(this);
-        return ptr;
-    }
-    free() {
-        const ptr = this.__destroy_into_raw();
-        __wbg_call_guard();
-        wasm.__wbg_decodedimage_free(ptr, 0);
-
-    }
-    /**
-     * @returns {number}
-     */
-    get height() {
-        if (this.__wbg_inst !== undefined && this.__wbg_inst !== __wbg_instance_id) {
-            throw new Error('Invalid stale object from previous Wasm instance');
-        }
-        let ret;
-        __wbg_call_guard();
-        ret = wasm.decodedimage_height(this.__wbg_ptr);
-        return ret >>> 0;
-    }
-    /**
-     * Gives the pixels away: `[height, width, 3]`.
-     * @returns {Uint8Array}
-     */
-    intoData() {
-        if (this.__wbg_inst !== undefined && this.__wbg_inst !== __wbg_instance_id) {
-            throw new Error('Invalid stale object from previous Wasm instance');
-        }
-        const ptr = this.__destroy_into_raw();
-        let ret;
-        __wbg_call_guard();
-        ret = wasm.decodedimage_intoData(ptr);
-        var v1 = getArrayU8FromWasm0(ret[0], ret[1]).slice();
-        wasm.__wbindgen_free(ret[0], ret[1] * 1, 1);
-        return v1;
-    }
-    /**
-     * @returns {number}
-     */
-    get width() {
-        if (this.__wbg_inst !== undefined && this.__wbg_inst !== __wbg_instance_id) {
-            throw new Error('Invalid stale object from previous Wasm instance');
-        }
-        let ret;
-        __wbg_call_guard();
-        ret = wasm.decodedimage_width(this.__wbg_ptr);
-        return ret >>> 0;
-    }
-}
-if (Symbol.dispose) DecodedImage.prototype[Symbol.dispose] = DecodedImage.prototype.free;
-
-/**
- * See [`image_decoder::ImageDecoder`].
- */
-export class ImageDecoder {
-    __destroy_into_raw() {
-        const ptr = this.__wbg_ptr;
-        this.__wbg_ptr = 0;
-        ImageDecoderFinalization.unregister(this);
-        return ptr;
-    }
-    free() {
-        const ptr = this.__destroy_into_raw();
-        __wbg_call_guard();
-        wasm.__wbg_imagedecoder_free(ptr, 0);
-
-    }
-    /**
-     * The picture, when all steps are done.
-     * @returns {DecodedImage}
-     */
-    intoImage() {
-        if (this.__wbg_inst !== undefined && this.__wbg_inst !== __wbg_instance_id) {
-            throw new Error('Invalid stale object from previous Wasm instance');
-        }
-        const ptr = this.__destroy_into_raw();
-        let ret;
-        __wbg_call_guard();
-        ret = wasm.imagedecoder_intoImage(ptr);
-        if (ret[2]) {
-            throw takeFromExternrefTable0(ret[1]);
-        }
-        return DecodedImage.__wrap(ret[0]);
-    }
-    /**
-     * Tells the format; refuses pictures of more than `maxPixels` pixels.
-     * @param {Uint8Array | number[]} bytes
-     * @param {number} maxPixels
-     */
-    constructor(bytes, maxPixels) {
-        const val2 = +maxPixels;
-        const ptr0 = passArray8ToWasm0(bytes, wasm.__wbindgen_malloc);
-        const len0 = WASM_VECTOR_LEN;
-        let ret;
-        __wbg_call_guard();
-        ret = wasm.imagedecoder_new(ptr0, len0, val2);
-        if (ret[2]) {
-            throw takeFromExternrefTable0(ret[1]);
-        }
-        this.__wbg_ptr = ret[0];
-        Object.defineProperty(this, '__wbg_inst', { value: __wbg_instance_id, writable: true });
-        ImageDecoderFinalization.register(this, { ptr: ret[0], instance: __wbg_instance_id }, this);
-        return this;
-    }
-    /**
-     * Does about `pixels` pixels of the work; true when nothing is left.
-     * @param {number} pixels
-     * @returns {boolean}
-     */
-    step(pixels) {
-        if (this.__wbg_inst !== undefined && this.__wbg_inst !== __wbg_instance_id) {
-            throw new Error('Invalid stale object from previous Wasm instance');
-        }
-        let ret;
-        __wbg_call_guard();
-        ret = wasm.imagedecoder_step(this.__wbg_ptr, pixels);
-        if (ret[2]) {
-            throw takeFromExternrefTable0(ret[1]);
-        }
-        return ret[0] !== 0;
-    }
-}
-if (Symbol.dispose) ImageDecoder.prototype[Symbol.dispose] = ImageDecoder.prototype.free;
-
-/**
- * See [`Resizer`].
- */
-export class ImageResizer {
-    __destroy_into_raw() {
-        const ptr = this.__wbg_ptr;
-        this.__wbg_ptr = 0;
-        ImageResizerFinalization.unregister(this);
-        return ptr;
-    }
-    free() {
-        const ptr = this.__destroy_into_raw();
-        __wbg_call_guard();
-        wasm.__wbg_imageresizer_free(ptr, 0);
-
-    }
-    /**
-     * @param {number} width
-     * @param {number} height
-     * @param {number} newWidth
-     * @param {number} newHeight
-     */
-    constructor(width, height, newWidth, newHeight) {
-        let ret;
-        __wbg_call_guard();
-        ret = wasm.imageresizer_new(width, height, newWidth, newHeight);
-        if (ret[2]) {
-            throw takeFromExternrefTable0(ret[1]);
-        }
-        this.__wbg_ptr = ret[0];
-        Object.defineProperty(this, '__wbg_inst', { value: __wbg_instance_id, writable: true });
-        ImageResizerFinalization.register(this, { ptr: ret[0], instance: __wbg_instance_id }, this);
-        return this;
-    }
-    /**
-     * Output rows `first .. first + count`: `[count, newWidth, 3]`.
-     * @param {number} first
-     * @param {number} count
-     * @returns {Uint8Array}
-     */
-    outputRows(first, count) {
-        if (this.__wbg_inst !== undefined && this.__wbg_inst !== __wbg_instance_id) {
-            throw new Error('Invalid stale object from previous Wasm instance');
-        }
-        let ret;
-        __wbg_call_guard();
-        ret = wasm.imageresizer_outputRows(this.__wbg_ptr, first, count);
-        if (ret[3]) {
-            throw takeFromExternrefTable0(ret[2]);
-        }
-        var v1 = getArrayU8FromWasm0(ret[0], ret[1]).slice();
-        wasm.__wbindgen_free(ret[0], ret[1] * 1, 1);
-        return v1;
-    }
-    /**
-     * Takes the next input rows: `[rows, width, 3]`.
-     * @param {Uint8Array | number[]} rows
-     */
-    pushRows(rows) {
-        if (this.__wbg_inst !== undefined && this.__wbg_inst !== __wbg_instance_id) {
-            throw new Error('Invalid stale object from previous Wasm instance');
-        }
-        const ptr0 = passArray8ToWasm0(rows, wasm.__wbindgen_malloc);
-        const len0 = WASM_VECTOR_LEN;
-        let ret;
-        __wbg_call_guard();
-        ret = wasm.imageresizer_pushRows(this.__wbg_ptr, ptr0, len0);
-        if (ret[1]) {
-            throw takeFromExternrefTable0(ret[0]);
-        }
-    }
-}
-if (Symbol.dispose) ImageResizer.prototype[Symbol.dispose] = ImageResizer.prototype.free;
 
 /**
  * See [`MelExtractor`].
@@ -405,7 +272,7 @@ function __wbg_get_imports() {
     };
     return {
         __proto__: null,
-        "./codecs_bg.js": import0,
+        "./sound_codecs_bg.js": import0,
     };
 }
 
@@ -418,25 +285,15 @@ function __wbg_call_guard() {
 
 
 let __wbg_instance_id = 0;
+const AudioDecoderFinalization = (typeof FinalizationRegistry === 'undefined')
+    ? { register: () => {}, unregister: () => {} }
+    : new FinalizationRegistry(({ ptr, instance }) => {
+    if (instance === __wbg_instance_id) wasm.__wbg_audiodecoder_free(ptr, 1);
+});
 const AudioResamplerFinalization = (typeof FinalizationRegistry === 'undefined')
     ? { register: () => {}, unregister: () => {} }
     : new FinalizationRegistry(({ ptr, instance }) => {
     if (instance === __wbg_instance_id) wasm.__wbg_audioresampler_free(ptr, 1);
-});
-const DecodedImageFinalization = (typeof FinalizationRegistry === 'undefined')
-    ? { register: () => {}, unregister: () => {} }
-    : new FinalizationRegistry(({ ptr, instance }) => {
-    if (instance === __wbg_instance_id) wasm.__wbg_decodedimage_free(ptr, 1);
-});
-const ImageDecoderFinalization = (typeof FinalizationRegistry === 'undefined')
-    ? { register: () => {}, unregister: () => {} }
-    : new FinalizationRegistry(({ ptr, instance }) => {
-    if (instance === __wbg_instance_id) wasm.__wbg_imagedecoder_free(ptr, 1);
-});
-const ImageResizerFinalization = (typeof FinalizationRegistry === 'undefined')
-    ? { register: () => {}, unregister: () => {} }
-    : new FinalizationRegistry(({ ptr, instance }) => {
-    if (instance === __wbg_instance_id) wasm.__wbg_imageresizer_free(ptr, 1);
 });
 const LogMelFinalization = (typeof FinalizationRegistry === 'undefined')
     ? { register: () => {}, unregister: () => {} }
@@ -447,11 +304,6 @@ const LogMelFinalization = (typeof FinalizationRegistry === 'undefined')
 function getArrayF32FromWasm0(ptr, len) {
     ptr = ptr >>> 0;
     return getFloat32ArrayMemory0().subarray(ptr / 4, ptr / 4 + len);
-}
-
-function getArrayU8FromWasm0(ptr, len) {
-    ptr = ptr >>> 0;
-    return getUint8ArrayMemory0().subarray(ptr / 1, ptr / 1 + len);
 }
 
 let cachedFloat32ArrayMemory0 = null;
