@@ -56,6 +56,15 @@ for (const device of MODEL_DEVICES) {
   });
 }
 
+test("conversations with media at the same time answer as alone", async () => {
+  await using model = await loadTiny("wasm");
+  const names = ["image", "text", "mixed", "audio_batch", "image"] as const;
+  const all = await Promise.all(names.map((name) => answerOf(model, name)));
+  for (const [i, name] of names.entries()) {
+    assert.deepEqual(all[i], await expectedIds(name), name);
+  }
+});
+
 test("forward() and generate() of many callers wait for room", async () => {
   await using model = await loadTiny("wasm", {
     maxBatchSize: 1,
