@@ -22,7 +22,7 @@ const STEP_PIXELS = 2 ** 18;
  * Decodes a PNG, JPEG, WebP, GIF (its first frame) or BMP to RGB: alpha
  * dropped, 16 bits cut to 8, EXIF orientation applied, colour profiles ignored.
  *
- * Yields between slices; a WebP is one slice (about 25 ms a megapixel).
+ * Yields between slices; a WebP is one slice (25 to 45 ms a megapixel).
  *
  * @throws {InputError} When the bytes are none of these, end early, are
  * damaged, or claim more than 178,956,970 pixels.
