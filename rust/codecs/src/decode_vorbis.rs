@@ -22,10 +22,12 @@ pub struct VorbisDecoder {
 impl VorbisDecoder {
     /// Reads the headers.
     pub fn new(bytes: Vec<u8>) -> Result<Self, String> {
-        let setup = ogg_pages::packets(&bytes, 3)
-            .pop()
-            .ok_or_else(|| "the Ogg ends early".to_string())?;
-        check_codebooks(&setup)?;
+        let headers = ogg_pages::packets(&bytes, 3);
+        let [_, comments, setup] = &headers[..] else {
+            return Err("the Ogg ends early".into());
+        };
+        check_comments(comments)?;
+        check_codebooks(setup)?;
         let total = ogg_pages::last_position(&bytes);
         let reader = OggStreamReader::new(Cursor::new(bytes)).map_err(describe)?;
         if reader.ident_hdr.audio_channels == 0 || reader.ident_hdr.audio_sample_rate == 0 {
@@ -37,6 +39,19 @@ impl VorbisDecoder {
             total,
             read: 0,
         })
+    }
+}
+
+/// Refuses more comments than fit: the decoder makes room for all claimed.
+fn check_comments(header: &[u8]) -> Result<(), String> {
+    let number = |at: usize| -> Option<usize> {
+        let four = header.get(at..at.checked_add(4)?)?.try_into().ok()?;
+        usize::try_from(u32::from_le_bytes(four)).ok()
+    };
+    let count = number(7).and_then(|vendor| number(vendor.checked_add(11)?));
+    match count {
+        Some(count) if count <= header.len() / 4 => Ok(()),
+        _ => Err("the Ogg Vorbis is damaged: its comments claim too much".into()),
     }
 }
 
@@ -82,5 +97,21 @@ fn describe(error: VorbisError) -> String {
             format!("the Ogg Vorbis is damaged: {error}")
         }
         other => format!("the Ogg is damaged or ends early: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn check_comments_compares_the_claim_with_the_bytes() {
+        let mut header = b"\x03vorbis\x02\0\0\0me\x01\0\0\0\x03\0\0\0a=b\x01".to_vec();
+        assert!(check_comments(&header).is_ok());
+        header[16] = 1;
+        assert!(check_comments(&header).is_err());
+        header[10] = 0xff;
+        assert!(check_comments(&header).is_err());
+        assert!(check_comments(b"\x03vorbis").is_err());
     }
 }
