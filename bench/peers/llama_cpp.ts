@@ -20,7 +20,6 @@ interface LlamaModel {
   createContext(
     options: { contextSize: number; threads: number },
   ): Promise<LlamaContext>;
-  tokenize(text: string, specialTokens?: boolean): number[];
   dispose(): Promise<void>;
 }
 
@@ -54,8 +53,6 @@ export interface PeerModel extends AsyncDisposable {
     ids: readonly number[],
     newTokens: number,
   ): Promise<{ ids: number[]; logProbabilities: Float32Array[] }>;
-  /** Ids of a text without `<bos>`. */
-  tokenize(text: string): number[];
 }
 
 /** Loads a GGUF file into llama.cpp. */
@@ -78,7 +75,6 @@ export async function loadPeer(
   });
   const sequence = context.getSequence();
   return {
-    tokenize: (text) => model.tokenize(text, true),
     async generate(prompt, newTokens) {
       await sequence.clearHistory();
       const ids: number[] = [];
