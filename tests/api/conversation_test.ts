@@ -171,3 +171,30 @@ test("one cache for each sequence of a batch", async () => {
   }
   for (const cache of caches) cache.dispose();
 });
+
+test("a cache is cropped to what its sliding layers still hold", async () => {
+  await using model = await loadTiny("wasm", { prefillChunk: 8 });
+  const { inputIds } = await expectedInputs("window");
+  const T = inputIds.shape[1]!;
+  using cache = model.createCache({ maxLength: 256 });
+  await model.forward({ inputIds }, { pastKeyValues: cache });
+  for (const length of [T + 1, -T - 1, 1.5, NaN]) {
+    assert.throws(() => cache.crop(length), {
+      name: "InputError",
+      message: `Cannot crop the cache to ${length} tokens: it holds ${T}`,
+    });
+  }
+  assert.throws(() => cache.crop(100), {
+    name: "InputError",
+    message: /its sliding layers kept what follows token \d+, so (\d+) is the/,
+  });
+  assert.equal(cache.length, T);
+  // A window of 16 in rings of 16 - 1 + 8 rows.
+  cache.crop(T - 8);
+  assert.deepEqual(cache.ids, inputIds.data.slice(0, T - 8));
+  cache.crop(0);
+  assert.equal(cache.length, 0);
+  cache.dispose();
+  assert.ok(cache.disposed);
+  assert.throws(() => cache.crop(0), { name: "InputError" });
+});
