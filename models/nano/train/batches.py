@@ -22,17 +22,17 @@ ROW = 256
 KINDS = ("one picture", "two pictures", "speech", "text")
 ONE, TWO, SPEECH, TEXT = range(4)
 # There are most texts and fewest clips in a batch.
-KIND_WEIGHTS = (1.0, 1.5, 2.5, 0.5)
+KIND_WEIGHTS = (1.5, 1.5, 2.5, 0.3)
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Rows of a batch by what they start with; the rest of each row is filled with text."""
 
-    single: int = 88
-    double: int = 32
-    audio: int = 56
-    text: int = 16
+    single: int = 104
+    double: int = 24
+    audio: int = 48
+    text: int = 2
 
     @property
     def rows(self) -> int:

@@ -142,10 +142,16 @@ class PictureTasks:
     def __init__(self, gallery: Gallery) -> None:
         self.gallery = gallery
         self.available = [i for i, sprites in enumerate(gallery.sprites) if sprites]
+        # From 1, large things on plain grounds, to 0
+        self.ease = 0.0
 
     def thing_scene(self, rng: random.Random, thing: int) -> Scene:
+        sprite = rng.choice(self.gallery.sprites[thing])
+        if rng.random() < self.ease * 0.8:
+            colour = rng.choice([(255, 255, 255), any_colour(rng)])
+            return Scene(SOLID, (colour, colour), (place(rng, sprite, 170, 240),))
         background, colours = any_background(rng)
-        return Scene(background, colours, (place(rng, rng.choice(self.gallery.sprites[thing])),))
+        return Scene(background, colours, (place(rng, sprite),))
 
     def name_one(self, rng: random.Random, *, evaluation: bool) -> Drawn:
         index = rng.choice(self.available)

@@ -8,9 +8,11 @@ Writes the averaged weights in Hugging Face layout, log.jsonl and loss.png to OU
 
 import argparse
 import copy
+import itertools
 import json
 import math
 import multiprocessing
+import queue as queue_module
 import subprocess
 import sys
 import time
@@ -30,18 +32,22 @@ from drawing import Artist, load_gallery
 from forward import Trainee, prepare_for_training
 from prepare_pictures import TRAINING_STYLES
 from scenes import Gallery, PictureTasks
-from speech import FRAMES, HOP, LogMel, room
+from speech import BINS, CLIP_SAMPLES, FRAMES, HOP, TOKENS, LogMel, room
 
 PEAK_RATE = 2e-3
 WARM_UP = 300
 FLOOR = 0.02
 WEIGHT_DECAY = 0.03
 CLIP_NORM = 1.0
-AVERAGING = 0.998
+AVERAGING = 0.997
 LAYER_SCALE = 0.2
+# What the stem's filters keep of their mean
+STEM_MEAN = 0.2
 # Shares of the losses of the two heads, at the start and at the end
-HEADS = (0.5, 0.1)
+HEADS = (1.0, 0.1)
 MEASURED_STEPS = 40
+# Of each worker, while pictures grow from easy to hard
+EASY_BATCHES = 200
 
 
 def arguments() -> argparse.Namespace:
@@ -70,8 +76,10 @@ def mix(queue, tokenizer: str, gallery: Gallery, index: Path, recipe: Recipe, se
     while not index.exists():
         time.sleep(0.2)
     texts, languages = zip(*json.loads(index.read_text()))
-    mixer = Mixer(Tokenizer.from_file(tokenizer), PictureTasks(gallery), Clips(texts, languages), recipe, seed)
-    while True:
+    tasks = PictureTasks(gallery)
+    mixer = Mixer(Tokenizer.from_file(tokenizer), tasks, Clips(texts, languages), recipe, seed)
+    for made in itertools.count():
+        tasks.ease = max(0.0, 1 - made / EASY_BATCHES)
         queue.put(mixer.batch())
 
 
@@ -117,6 +125,20 @@ class Source:
         return batch
 
 
+def trial_batch(options: argparse.Namespace, gallery: Gallery, recipe: Recipe, artist: Artist, device: torch.device) -> dict[str, torch.Tensor]:
+    """A batch with clips of noise."""
+    tokenizer = Tokenizer.from_file(str(options.tokenizer / "tokenizer.json"))
+    batch = Mixer(tokenizer, PictureTasks(gallery), Clips(["Go left."], ["en"]), recipe, 0).batch()
+    size = (recipe.audio, CLIP_SAMPLES)
+    store = Store(
+        np.random.default_rng(0).integers(-9000, 9000, size, np.int16), np.full(recipe.audio, CLIP_SAMPLES // 2, np.int32),
+        np.zeros((recipe.audio, TOKENS, BINS), np.int16), [], [],
+    )
+    queue = queue_module.Queue()
+    queue.put(batch | {"clips": np.arange(recipe.audio)})
+    return Source([queue], store, artist, device).next()
+
+
 class Stepper:
     """Losses and gradients of a batch, captured in a CUDA graph where that is asked for."""
 
@@ -157,15 +179,39 @@ class Stepper:
         return self.outputs
 
 
+@torch.no_grad()
+def start_vision(model: Gemma3nForConditionalGeneration) -> None:
+    """Initial weights of the vision tower under which pictures differ.
+
+    Its norms do not subtract a mean, so what all pictures have in common (0 to 1 is far from centred, and so is GELU)
+    swamps the rest within a few layers: a third of the features' energy tells pictures apart with these weights, a
+    hundredth with Transformers' own.
+    """
+    tower = model.model.vision_tower.timm_model
+    projection = model.model.embed_vision.embedding_projection
+    named = [*tower.named_parameters(), ("embedding_projection", projection.weight)]
+    for name, weight in named:
+        if name.endswith("layer_scale.gamma"):
+            weight.fill_(LAYER_SCALE)
+        if weight.dim() < 2:
+            continue
+        torch.nn.init.normal_(weight, std=weight[0].numel() ** -0.5)
+        if weight.dim() == 4 and weight.shape[1] == 1:
+            # Depthwise: the middle, and a little noise.
+            weight.mul_(0.5)
+            weight[:, :, weight.shape[2] // 2, weight.shape[3] // 2] += 1
+        else:
+            kept = STEM_MEAN if "stem" in name else 0.0
+            weight.sub_((1 - kept) * weight.mean(dim=tuple(range(1, weight.dim())), keepdim=True))
+
+
 def build(seed: int, start: Path | None, classes: int) -> Trainee:
     torch.manual_seed(seed)
     if start:
         model = Gemma3nForConditionalGeneration.from_pretrained(start, dtype=torch.float32)
     else:
         model = Gemma3nForConditionalGeneration(nano_config())
-        for name, parameter in model.named_parameters():
-            if name.endswith("layer_scale.gamma"):
-                torch.nn.init.constant_(parameter, LAYER_SCALE)
+        start_vision(model)
     prepare_for_training(model)
     # eval(): there is no dropout, and AltUp's clamp of weights in training mode is far outside what they reach.
     return Trainee(model, classes).eval()
@@ -223,8 +269,8 @@ class Log:
         print(line, flush=True)
 
 
-def train(options: argparse.Namespace, trainee: Trainee, source: Source, log: Log, device: torch.device) -> None:
-    step_of = Stepper(trainee, device, captured=device.type == "cuda" and not options.no_graph)
+def train(options: argparse.Namespace, step_of: Stepper, source: Source, log: Log) -> None:
+    trainee, device = step_of.trainee, step_of.device
     optimizer = optimizer_of(trainee, device)
     parameters = list(trainee.parameters())
     averaged = [parameter.detach().clone() for parameter in parameters]
@@ -289,11 +335,16 @@ def main() -> None:
     if not options.no_compile:
         compile_parts(trainee)
     artist = Artist(sprites, device)
+    step_of = Stepper(trainee, device, captured=device.type == "cuda" and not options.no_graph)
+    if not options.no_compile:
+        # Compiles while the clips are made.
+        step_of.compute(trial_batch(options, gallery, recipe, artist, device))
+        log.write(compiled=True)
     if maker.wait() != 0:
         raise SystemExit("Making the clips failed")
     store = load_store(clips_folder)
     log.write(clips=len(store.texts))
-    train(options, trainee, Source(queues, store, artist, device), log, device)
+    train(options, step_of, Source(queues, store, artist, device), log)
     draw_curves(options.out / "log.jsonl", options.out / "loss.png")
 
 
