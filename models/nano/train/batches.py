@@ -22,7 +22,7 @@ ROW = 256
 KINDS = ("one picture", "two pictures", "speech", "text")
 ONE, TWO, SPEECH, TEXT = range(4)
 # There are most texts and fewest clips in a batch.
-KIND_WEIGHTS = (1.5, 1.5, 2.5, 0.3)
+KIND_WEIGHTS = (1.5, 3.0, 3.0, 0.3)
 
 
 @dataclass(frozen=True)
