@@ -85,41 +85,56 @@ test("text-generation continues a text as it stands", async () => {
   assert.equal(text, golden.generated[0]);
 });
 
-test("image-text-to-text takes a picture in every form", async () => {
+/** A picture or clip in one form, of its bytes and the address that serves them. */
+type Form<T> = (bytes: Uint8Array<ArrayBuffer>, address: string) => T;
+
+const PICTURES: Readonly<
+  Record<string, Form<ImageSource | Promise<ImageSource>>>
+> = {
+  "a path": () => CAT,
+  "a file: URL": () => pathToFileURL(CAT).href,
+  "a URL object": () => pathToFileURL(CAT),
+  "an http: URL": (_, address) => `${address}/cat.png`,
+  "a data: URL": (bytes) => dataUrl("image/png", bytes),
+  "bytes": (bytes) => bytes,
+  "a buffer": (bytes) => bytes.buffer,
+  "a Blob": (bytes) => new Blob([bytes]),
+  "RGB pixels": (bytes) => decodeImage(bytes),
+  "RGBA pixels": async (bytes) => {
+    const { width, height, data } = await decodeImage(bytes);
+    const rgba = new Uint8ClampedArray(width * height * 4).fill(255);
+    for (let i = 0; i < width * height; i++) {
+      rgba.set(data.subarray(3 * i, 3 * i + 3), 4 * i);
+    }
+    return { width, height, data: rgba };
+  },
+};
+
+for (const [form, make] of Object.entries(PICTURES)) {
+  test(`image-text-to-text takes ${form}`, async () => {
+    const { text, maxNewTokens } = await expectedText("image");
+    const bytes = await bytesOf("cat.png");
+    await using server = await serveFiles({ "/cat.png": bytes });
+    const images = await make(bytes, server.address);
+    const options = { maxNewTokens, system: SYSTEM };
+    const describe = of("image-text-to-text");
+    const result = only(await describe({ text: ASK_IMAGE, images }, options));
+    assert.equal(result.generatedText, text);
+  });
+}
+
+test("image-text-to-text takes messages, and a list of pictures", async () => {
   const { text, maxNewTokens } = await expectedText("image");
-  const bytes = await bytesOf("cat.png");
-  await using server = await serveFiles({ "/cat.png": bytes });
-  const { width, height, data } = await decodeImage(bytes);
-  const rgba = new Uint8ClampedArray(width * height * 4).fill(255);
-  for (let i = 0; i < width * height; i++) {
-    rgba.set(data.subarray(3 * i, 3 * i + 3), 4 * i);
-  }
-  const forms: Record<string, ImageSource> = {
-    path: CAT,
-    "file: URL": pathToFileURL(CAT).href,
-    "URL object": pathToFileURL(CAT),
-    "http: URL": `${server.address}/cat.png`,
-    "data: URL": dataUrl("image/png", bytes),
-    bytes,
-    buffer: bytes.buffer,
-    Blob: new Blob([bytes]),
-    RGB: { width, height, data },
-    RGBA: { width, height, data: rgba },
-  };
   const describe = of("image-text-to-text");
-  const options = { maxNewTokens, system: SYSTEM };
-  for (const [form, image] of Object.entries(forms)) {
-    const input = { text: ASK_IMAGE, images: image };
-    const result = only(await describe(input, options));
-    assert.equal(result.generatedText, text, form);
-  }
-  const content = [
-    { type: "image" as const, url: CAT },
-    { type: "text" as const, text: ASK_IMAGE },
-  ];
   const messages: Message[] = [
     { role: "system", content: SYSTEM },
-    { role: "user", content },
+    {
+      role: "user",
+      content: [
+        { type: "image", url: CAT },
+        { type: "text", text: ASK_IMAGE },
+      ],
+    },
   ];
   const whole = only(await describe(messages, { maxNewTokens }));
   assert.equal(whole.generatedText, text);
@@ -128,34 +143,45 @@ test("image-text-to-text takes a picture in every form", async () => {
     { role: "assistant", content: text },
   ]);
   const list = { text: ASK_IMAGE, images: [CAT] };
+  const options = { maxNewTokens, system: SYSTEM };
   assert.equal(only(await describe(list, options)).generatedText, text);
 });
 
-test("automatic-speech-recognition takes a clip in every form", async () => {
+const CLIPS: Readonly<Record<string, Form<AudioSource>>> = {
+  "a path": () => SPEECH,
+  "a URL object": () => pathToFileURL(SPEECH),
+  "an http: URL": (_, address) => `${address}/speech.wav`,
+  "a data: URL": (bytes) => dataUrl("audio/wav", bytes),
+  "bytes": (bytes) => bytes,
+  "a buffer": (bytes) => bytes.buffer,
+  "a Blob": (bytes) => new Blob([bytes]),
+  "samples": samplesOf,
+  "samples with their rate": (bytes) => ({
+    data: samplesOf(bytes),
+    samplingRate: 16_000,
+  }),
+};
+
+for (const [form, make] of Object.entries(CLIPS)) {
+  test(`automatic-speech-recognition takes ${form}`, async () => {
+    const { text, maxNewTokens } = await expectedText("audio");
+    const bytes = await bytesOf("speech-16k.wav");
+    await using server = await serveFiles({ "/speech.wav": bytes });
+    const clip = make(bytes, server.address);
+    const options = { maxNewTokens, system: SYSTEM };
+    const transcribe = of("automatic-speech-recognition");
+    for (const input of [clip, { audio: clip }]) {
+      const result = only(await transcribe(input as PipelineInput, options));
+      assert.equal(result.generatedText, text);
+    }
+  });
+}
+
+test("automatic-speech-recognition asks in other words, for one or for all", async () => {
   const { text, maxNewTokens } = await expectedText("audio");
-  const bytes = await bytesOf("speech-16k.wav");
-  await using server = await serveFiles({ "/speech.wav": bytes });
-  const samples = samplesOf(bytes);
-  const forms: Record<string, AudioSource> = {
-    path: SPEECH,
-    "URL object": pathToFileURL(SPEECH),
-    "http: URL": `${server.address}/speech.wav`,
-    "data: URL": dataUrl("audio/wav", bytes),
-    bytes,
-    buffer: bytes.buffer,
-    Blob: new Blob([bytes]),
-    samples,
-    "samples with their rate": { data: samples, samplingRate: 16_000 },
-  };
+  const samples = samplesOf(await bytesOf("speech-16k.wav"));
   const transcribe = of("automatic-speech-recognition");
   const options = { maxNewTokens, system: SYSTEM };
-  for (const [form, clip] of Object.entries(forms)) {
-    const result = only(await transcribe(clip as PipelineInput, options));
-    assert.equal(result.generatedText, text, form);
-    const wrapped = only(await transcribe({ audio: clip }, options));
-    assert.equal(wrapped.generatedText, text, `{ audio: ${form} }`);
-  }
-  // Other words to it, from the input or for all of them.
   const asked = { text: "What is said?", audio: samples };
   const own = only(await transcribe(asked, { ...options, prompt: "No." }));
   const option = only(
