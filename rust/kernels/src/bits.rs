@@ -89,6 +89,36 @@ impl Bits {
         F32x4::from_vector(imp::to_f32(self.0))
     }
 
+    /// Numbers to 32-bit lanes; they must be whole and in range.
+    #[inline(always)]
+    pub fn from_f32(x: F32x4) -> Self {
+        Self(imp::from_f32(x.to_vector()))
+    }
+
+    /// The 32-bit lanes of four vectors as bytes; they must fit with their signs.
+    #[inline(always)]
+    pub fn narrow([a, b, c, d]: [Self; 4]) -> Self {
+        Self(imp::narrow([a.0, b.0, c.0, d.0]))
+    }
+
+    /// Writes the bytes.
+    #[inline(always)]
+    pub fn store(self, to: &mut [u8; BYTES]) {
+        imp::store(self.0, to);
+    }
+
+    /// Sum of the 32-bit lanes.
+    #[inline(always)]
+    pub fn horizontal_sum(self) -> i32 {
+        imp::horizontal_sum(self.0)
+    }
+
+    /// The same bits as numbers.
+    #[inline(always)]
+    pub fn as_f32(self) -> F32x4 {
+        F32x4::from_vector(imp::as_f32(self.0))
+    }
+
     /// The eight scales of a group of weights, see [`crate::scale`].
     #[inline(always)]
     pub fn to_scales(self) -> [F32x4; 2] {

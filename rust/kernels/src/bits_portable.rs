@@ -98,6 +98,27 @@ pub fn to_f32(v: Vector) -> [f32; 4] {
     to_i32(v).map(|x| x as f32)
 }
 
+pub fn from_f32(v: [f32; 4]) -> Vector {
+    from_i32(v.map(|x| x as i32))
+}
+
+pub fn narrow(vectors: [Vector; 4]) -> Vector {
+    let lanes = vectors.map(to_i32);
+    from_fn(|i| i8::try_from(lanes[i / 4][i % 4]).unwrap() as u8)
+}
+
+pub fn store(v: Vector, to: &mut [u8; BYTES]) {
+    *to = v;
+}
+
+pub fn horizontal_sum(v: Vector) -> i32 {
+    to_i32(v).iter().sum()
+}
+
+pub fn as_f32(v: Vector) -> [f32; 4] {
+    to_i32(v).map(|x| f32::from_bits(x as u32))
+}
+
 pub fn to_scales(v: Vector) -> [[f32; 4]; 2] {
     let scales = to_i16(v).map(|x| f32::from_bits((i32::from(x) << 13) as u32 & 0x8fff_ffff));
     from_fn(|half| from_fn(|i| scales[4 * half + i]))

@@ -70,6 +70,33 @@ pub fn to_f32(v: v128) -> v128 {
 }
 
 #[inline(always)]
+pub fn from_f32(v: v128) -> v128 {
+    i32x4_trunc_sat_f32x4(v)
+}
+
+#[inline(always)]
+pub fn narrow([a, b, c, d]: [v128; 4]) -> v128 {
+    i8x16_narrow_i16x8(i16x8_narrow_i32x4(a, b), i16x8_narrow_i32x4(c, d))
+}
+
+#[inline(always)]
+pub fn store(v: v128, to: &mut [u8; BYTES]) {
+    // SAFETY: the array has 16 bytes; v128.store needs no alignment.
+    unsafe { v128_store(to.as_mut_ptr().cast(), v) }
+}
+
+#[inline(always)]
+pub fn horizontal_sum(v: v128) -> i32 {
+    let pairs = i32x4_add(v, i32x4_shuffle::<2, 3, 0, 1>(v, v));
+    i32x4_extract_lane::<0>(pairs) + i32x4_extract_lane::<1>(pairs)
+}
+
+#[inline(always)]
+pub fn as_f32(v: v128) -> v128 {
+    v
+}
+
+#[inline(always)]
 pub fn to_scales(v: v128) -> [v128; 2] {
     [i32x4_extend_low_i16x8(v), i32x4_extend_high_i16x8(v)]
         .map(|v| v128_and(i32x4_shl(v, 13), u32x4_splat(0x8fff_ffff)))

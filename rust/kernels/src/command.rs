@@ -64,33 +64,6 @@ impl Command {
         unsafe { from_raw_parts((self.size(i) as *const T).add(first), len) }
     }
 
-    /// As [`Self::slice`], `bytes` after the address.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Self::slice`].
-    pub unsafe fn slice_at<T>(&self, i: usize, bytes: usize, len: usize) -> &[T] {
-        if len == 0 {
-            return &[];
-        }
-        // SAFETY: the caller's promise.
-        unsafe { from_raw_parts((self.size(i) as *const u8).add(bytes).cast(), len) }
-    }
-
-    /// As [`Self::slice_at`], to write.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Self::slice_mut`].
-    #[expect(clippy::mut_from_ref, reason = "the elements do not belong to the command")]
-    pub unsafe fn slice_mut_at<T>(&self, i: usize, bytes: usize, len: usize) -> &mut [T] {
-        if len == 0 {
-            return &mut [];
-        }
-        // SAFETY: the caller's promise.
-        unsafe { from_raw_parts_mut((self.size(i) as *mut u8).add(bytes).cast(), len) }
-    }
-
     /// As [`Self::slice`], to write.
     ///
     /// # Safety

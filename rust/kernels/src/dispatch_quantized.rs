@@ -7,7 +7,7 @@ use crate::matmul_quantized::Activations;
 use crate::products::{matmul_q4, matmul_q8};
 use crate::quantize_rows::{quantize_block, quantize_row};
 use crate::quantized::{
-    BLOCK_ROWS, GROUP, Q4Group, Q8Group, ROW_GROUP_BYTES, WeightGroup, blocks_of,
+    BLOCK_QUADS, BLOCK_ROWS, GROUP, Q4Group, Q8Group, ROW_QUADS, WeightGroup, blocks_of,
 };
 use crate::rows::RowsMut;
 use crate::tile::TILE;
@@ -40,14 +40,14 @@ unsafe fn run_quantize_rows(c: &Command, chunk: u32) {
     for block in c.units(chunk) {
         let first = block * BLOCK_ROWS;
         let count = BLOCK_ROWS.min(rows - first);
-        let start = first * groups * ROW_GROUP_BYTES;
+        let start = block * groups * BLOCK_QUADS;
         // SAFETY: the caller's promise.
         unsafe {
             let x = c.slice(0, first * k, count * k);
             if count == 1 {
-                quantize_row(x, c.slice_mut_at(1, start, groups));
+                quantize_row(x, c.slice_mut(1, start, groups * ROW_QUADS));
             } else {
-                quantize_block(x, k, c.slice_mut_at(1, start, groups));
+                quantize_block(x, k, c.slice_mut(1, start, groups * BLOCK_QUADS));
             }
         }
     }
@@ -70,13 +70,13 @@ unsafe fn run_matmul<W>(
         let column = unit / blocks * group;
         let width = group.min(outputs - column);
         let (full, is_alone) = blocks_of(rows);
-        let row_bytes = groups * ROW_GROUP_BYTES;
-        let alone = (first + full * BLOCK_ROWS) * row_bytes;
+        let start = first / BLOCK_ROWS * groups * BLOCK_QUADS;
+        let quads = full * groups * BLOCK_QUADS;
         // SAFETY: the caller's promise.
         unsafe {
             let x = Activations {
-                blocks: c.slice_at(0, first * row_bytes, full * groups),
-                alone: c.slice_at(0, alone, if is_alone { groups } else { 0 }),
+                blocks: c.slice(0, start, quads),
+                alone: c.slice(0, start + quads, usize::from(is_alone) * groups * ROW_QUADS),
             };
             let tiles = c.slice(1, column / TILE * groups, width.div_ceil(TILE) * groups);
             let mut out = c.rows_mut(2, first * outputs + column, rows, outputs, width);

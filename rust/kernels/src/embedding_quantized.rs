@@ -36,8 +36,8 @@ mod tests {
         let (rows, groups) = (19, 2);
         let width = groups * GROUP;
         let table = random(rows * width, 1);
-        let mut q8 = vec![Q8Group::zero(); 3 * groups];
-        let mut q4 = vec![Q4Group::zero(); 3 * groups];
+        let mut q8 = vec![Q8Group::default(); 3 * groups];
+        let mut q4 = vec![Q4Group::default(); 3 * groups];
         assert!(pack_q8(&table, &mut q8, 0, groups) && pack_q4(&table, &mut q4, 0, groups));
         let ids = [18, 0, 7, 8, 18];
         let mut out = [vec![0.0; ids.len() * width], vec![0.0; ids.len() * width]];

@@ -5,7 +5,7 @@
 
 use crate::bits::Bits;
 use crate::form::Form;
-use crate::quantized::{BLOCK_ROWS, BlockGroup, Quad, RowGroup, WeightGroup, blocks_of};
+use crate::quantized::{BLOCK_QUADS, BLOCK_ROWS, Quad, STEPS, WeightGroup};
 use crate::rows::RowsMut;
 use crate::simd::{F32x4, LANES};
 use crate::tile::{Sums, TILE};
@@ -13,9 +13,9 @@ use crate::tile::{Sums, TILE};
 /// Rows of activations, cut as [`blocks_of`] says.
 #[derive(Clone, Copy)]
 pub struct Activations<'a> {
-    pub blocks: &'a [BlockGroup],
+    pub blocks: &'a [Quad],
     /// The row alone, or none.
-    pub alone: &'a [RowGroup],
+    pub alone: &'a [Quad],
 }
 
 /// Multiplies by consecutive tiles, `groups` of each output.
@@ -26,37 +26,49 @@ pub fn multiply<F: Form, W: WeightGroup>(
     tiles: &[W],
     out: &mut RowsMut,
 ) {
+    // Unrolled, a loop over the steps would have more values on their way than
+    // there are registers: their number must look unknown.
+    let steps = core::hint::black_box(STEPS);
     let rows = out.rows();
-    let (_, is_alone) = blocks_of(rows);
     for (tile, column) in tiles.chunks_exact(groups).zip((0..).step_by(TILE)) {
-        for (block, first) in x.blocks.chunks_exact(groups).zip((0..).step_by(BLOCK_ROWS)) {
-            let sums = four_rows::<F, W>(block, tile);
+        let tile = W::as_quads(tile);
+        for (block, first) in
+            x.blocks.chunks_exact(groups * BLOCK_QUADS).zip((0..).step_by(BLOCK_ROWS))
+        {
+            let sums = four_rows::<F, W>(block, tile, steps);
             for (sums, row) in sums.iter().zip(first..rows) {
                 store(sums, &mut out.row(row)[column..]);
             }
         }
-        if is_alone {
-            store(&one_row::<F, W>(x.alone, tile), &mut out.row(rows - 1)[column..]);
+        if !x.alone.is_empty() {
+            store(&one_row::<F, W>(x.alone, tile, steps), &mut out.row(rows - 1)[column..]);
         }
     }
 }
 
+/// One row with a tile; a group of `x` is a scale and a start, then its bytes.
 #[inline(always)]
-fn one_row<F: Form, W: WeightGroup>(x: &[RowGroup], tile: &[W]) -> Sums {
+fn one_row<F: Form, W: WeightGroup>(x: &[Quad], tile: &[Quad], steps: usize) -> Sums {
     let mut totals = [F32x4::zero(); 2];
-    for (x, w) in x.iter().zip(tile) {
-        let start = W::start::<F>(Bits::splat(x.start));
+    let (mut x, mut tile) = (x, tile);
+    while let Some((head, rest)) = x.split_first() {
+        let (quads, rest) = rest.split_at(steps / 2);
+        x = rest;
+        let (scales, weights) = W::split_group(&mut tile, steps);
+        let head = Bits::load(head);
+        let start = W::start::<F>(head.splat_lane::<1>());
         let mut sums = [F::begin(start); 2];
-        for (half, quads) in x.quads.iter().enumerate() {
-            let quads = F::quads(Bits::load(quads));
-            let [a, b] = w.quads::<F>(2 * half);
-            sums = multiply_add::<F, 0>(sums, quads, a);
-            sums = multiply_add::<F, 1>(sums, quads, b);
-            let [a, b] = w.quads::<F>(2 * half + 1);
-            sums = multiply_add::<F, 2>(sums, quads, a);
-            sums = multiply_add::<F, 3>(sums, quads, b);
+        for (x, w) in quads.iter().zip(weights.as_chunks::<2>().0) {
+            let x = F::quads(Bits::load(x));
+            let [a, b] = W::quads::<F>(&w[0]);
+            sums = multiply_add::<F, 0>(sums, x, a);
+            sums = multiply_add::<F, 1>(sums, x, b);
+            let [a, b] = W::quads::<F>(&w[1]);
+            sums = multiply_add::<F, 2>(sums, x, a);
+            sums = multiply_add::<F, 3>(sums, x, b);
         }
-        scale_add::<F>(&mut totals, sums, start, w.scales(), x.scale);
+        let scale = head.as_f32().splat_lane::<0>();
+        scale_add::<F>(&mut totals, sums, start, scales, scale);
     }
     totals
 }
@@ -67,30 +79,44 @@ fn multiply_add<F: Form, const I: usize>(sums: [Bits; 2], x: F::Quads, w: [Bits;
 }
 
 #[inline(always)]
-fn scale_add<F: Form>(totals: &mut Sums, sums: [Bits; 2], start: Bits, w: [F32x4; 2], x: f32) {
-    let x = F32x4::splat(x);
+fn scale_add<F: Form>(totals: &mut Sums, sums: [Bits; 2], start: Bits, w: [F32x4; 2], x: F32x4) {
     for ((total, sum), w) in totals.iter_mut().zip(sums).zip(w) {
         *total = *total + F::finish(sum, start).to_f32() * (w * x);
     }
 }
 
+/// Four rows with a tile; a group of `x` is four scales, four starts, then
+/// four bytes of each row in turn.
 #[inline(always)]
-fn four_rows<F: Form, W: WeightGroup>(x: &[BlockGroup], tile: &[W]) -> [Sums; BLOCK_ROWS] {
+fn four_rows<F: Form, W: WeightGroup>(
+    x: &[Quad],
+    tile: &[Quad],
+    steps: usize,
+) -> [Sums; BLOCK_ROWS] {
     let mut totals = [[F32x4::zero(); 2]; BLOCK_ROWS];
-    for (x, w) in x.iter().zip(tile) {
-        let starts = x.starts.map(|start| W::start::<F>(Bits::splat(start)));
+    let (mut x, mut tile) = (x, tile);
+    while let Some(([x_scales, starts], rest)) = x.split_first_chunk() {
+        let (quads, rest) = rest.split_at(2 * steps);
+        x = rest;
+        let (scales, weights) = W::split_group(&mut tile, steps);
+        let starts = by_row(W::start::<F>(Bits::load(starts)));
         let mut sums = starts.map(|start| [F::begin(start); 2]);
-        for (step, quads) in x.quads.as_chunks::<2>().0.iter().enumerate() {
-            let [a, b] = w.quads::<F>(step);
-            add_quad::<F>(&mut sums, &quads[0], a);
-            add_quad::<F>(&mut sums, &quads[1], b);
+        for (x, w) in quads.as_chunks::<2>().0.iter().zip(weights) {
+            let [a, b] = W::quads::<F>(w);
+            add_quad::<F>(&mut sums, &x[0], a);
+            add_quad::<F>(&mut sums, &x[1], b);
         }
-        let scales = w.scales();
+        let x_scales = by_row(Bits::load(x_scales));
         for r in 0..BLOCK_ROWS {
-            scale_add::<F>(&mut totals[r], sums[r], starts[r], scales, x.scales[r]);
+            scale_add::<F>(&mut totals[r], sums[r], starts[r], scales, x_scales[r].as_f32());
         }
     }
     totals
+}
+
+#[inline(always)]
+fn by_row(x: Bits) -> [Bits; BLOCK_ROWS] {
+    [x.splat_lane::<0>(), x.splat_lane::<1>(), x.splat_lane::<2>(), x.splat_lane::<3>()]
 }
 
 /// Four k of four rows.
@@ -117,31 +143,32 @@ mod tests {
     use crate::form_relaxed::{Dots, Pairs};
     use crate::pack_quantized::{pack_q4, pack_q8};
     use crate::quantize_rows::{quantize_block, quantize_row};
-    use crate::quantized::{GROUP, Q4Group, Q8Group};
-    use crate::scale::SCALE_UNIT;
+    use crate::quantized::{GROUP, Q4Group, Q8Group, ROW_QUADS, blocks_of};
+    use crate::scale::{SCALE_UNIT, scale_to_f32};
     use crate::testing::{gaussian, random};
 
     /// Rows as the queue quantises them.
     struct Quantized {
-        blocks: Vec<BlockGroup>,
-        alone: Vec<RowGroup>,
+        blocks: Vec<Quad>,
+        alone: Vec<Quad>,
     }
 
     fn quantized(x: &[f32], k: usize) -> Quantized {
         let (groups, rows) = (k / GROUP, x.len() / k);
         let (full, is_alone) = blocks_of(rows);
-        let mut blocks = vec![BlockGroup::zero(); full * groups];
-        for (x, out) in x.chunks(BLOCK_ROWS * k).zip(blocks.chunks_mut(groups)) {
+        let mut blocks = vec![[0; 16]; full * groups * BLOCK_QUADS];
+        let chunks = blocks.chunks_mut(groups * BLOCK_QUADS);
+        for (x, out) in x.chunks(BLOCK_ROWS * k).zip(chunks) {
             quantize_block(x, k, out);
         }
-        let mut alone = vec![RowGroup::zero(); if is_alone { groups } else { 0 }];
-        quantize_row(&x[x.len() - alone.len() * GROUP..], &mut alone);
+        let mut alone = vec![[0; 16]; usize::from(is_alone) * groups * ROW_QUADS];
+        quantize_row(&x[x.len() - usize::from(is_alone) * k..], &mut alone);
         Quantized { blocks, alone }
     }
 
     fn tiles<W: WeightGroup>(w: &[f32], k: usize, pack: Pack<W>) -> Vec<W> {
         let (groups, outputs) = (k / GROUP, w.len() / k);
-        let mut tiles = vec![W::zero(); outputs.div_ceil(TILE) * groups];
+        let mut tiles = vec![W::default(); outputs.div_ceil(TILE) * groups];
         assert!(pack(w, &mut tiles, 0, groups));
         tiles
     }
@@ -161,19 +188,20 @@ mod tests {
     fn scalar<W: WeightGroup>(x: &[f32], k: usize, tiles: &[W], outputs: usize) -> Vec<f32> {
         let mut out = Vec::new();
         for row in x.chunks(k) {
-            let mut groups = vec![RowGroup::zero(); k / GROUP];
-            quantize_row(row, &mut groups);
+            let groups = k / GROUP;
+            let mut x = vec![[0; 16]; groups * ROW_QUADS];
+            quantize_row(row, &mut x);
             for output in 0..outputs {
-                let tile = &tiles[output / TILE * groups.len()..][..groups.len()];
+                let tile = &tiles[output / TILE * groups..][..groups];
                 let mut total = 0.0f32;
-                for (x, w) in groups.iter().zip(tile) {
-                    let bytes = x.quads.as_flattened();
+                for ([head, x @ ..], w) in x.as_chunks::<ROW_QUADS>().0.iter().zip(tile) {
+                    let bytes = x.as_flattened();
+                    let x_scale = Bits::load(head).as_f32().lanes()[0];
                     let sum: i32 = (0..GROUP)
                         .map(|i| i32::from(bytes[i] as i8) * w.value(output % TILE, i))
                         .sum();
-                    let scales: [f32; TILE] =
-                        core::array::from_fn(|lane| w.scales()[lane / LANES].lanes()[lane % LANES]);
-                    total += sum as f32 * (scales[output % TILE] * x.scale);
+                    let scale = scale_to_f32(w.scale(output % TILE));
+                    total += sum as f32 * (scale * x_scale);
                 }
                 out.push(total);
             }
@@ -247,7 +275,7 @@ mod tests {
                 (0..k)
                     .map(|i| {
                         let (group, lane) = (&tile[i / GROUP], output % TILE);
-                        let scale = group.scales()[lane / LANES].lanes()[lane % LANES] * SCALE_UNIT;
+                        let scale = scale_to_f32(group.scale(lane)) * SCALE_UNIT;
                         f64::from(x[i]) * f64::from(scale) * f64::from(group.value(lane, i % GROUP))
                     })
                     .sum()

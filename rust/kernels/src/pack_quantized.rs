@@ -138,7 +138,7 @@ mod tests {
         let (outputs, groups) = (11, 3);
         let w = gaussian(outputs * groups * GROUP, 1);
         let (mut q8, mut q4) =
-            (vec![Q8Group::zero(); 2 * groups], vec![Q4Group::zero(); 2 * groups]);
+            (vec![Q8Group::default(); 2 * groups], vec![Q4Group::default(); 2 * groups]);
         for (run, first) in w.chunks(5 * GROUP).zip((0..).step_by(5)) {
             assert!(pack_q8(run, &mut q8, first, groups) && pack_q4(run, &mut q4, first, groups));
         }
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn blocks_keep_their_values() {
-        let mut q8 = [Q8Group::zero(); 2];
+        let mut q8 = [Q8Group::default(); 2];
         let mut block = [0; 2 * Q8_BLOCK];
         block[Q8_BLOCK..][..2].copy_from_slice(&half_from_f32(-0.25).to_le_bytes());
         for i in 0..GROUP {
@@ -175,7 +175,7 @@ mod tests {
         let found = &values(&q8, 1, 2)[GROUP..];
         assert!(found.iter().zip(0..).all(|(x, i)| *x == (i as f32 * 8.0 - 128.0) * -0.25));
 
-        let mut q4 = [Q4Group::zero(); 2];
+        let mut q4 = [Q4Group::default(); 2];
         let mut block = [0; Q4_BLOCK];
         block[..2].copy_from_slice(&half_from_f32(3e-7).to_le_bytes());
         block[2..]
@@ -194,10 +194,10 @@ mod tests {
         let groups = 1;
         for bad in [f32::NAN, f32::INFINITY, 1e30, 128.0 * 127.0] {
             let mut x = [0.5; GROUP];
-            assert!(pack_q8(&x, &mut [Q8Group::zero()], 0, groups));
+            assert!(pack_q8(&x, &mut [Q8Group::default()], 0, groups));
             x[31] = bad;
-            assert!(!pack_q8(&x, &mut [Q8Group::zero()], 0, groups), "{bad}");
-            assert!(!pack_q4(&x, &mut [Q4Group::zero()], 0, groups), "{bad}");
+            assert!(!pack_q8(&x, &mut [Q8Group::default()], 0, groups), "{bad}");
+            assert!(!pack_q4(&x, &mut [Q4Group::default()], 0, groups), "{bad}");
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Rows of activations to signed bytes, a scale for each group of 32:
 //! scale = largest / 127, bytes rounded to the nearest, ties to even.
 
-use crate::quantized::{BLOCK_ROWS, BlockGroup, GROUP, RowGroup};
+use crate::bits::{BYTES, Bits};
+use crate::quantized::{BLOCK_QUADS, BLOCK_ROWS, GROUP, Quad, ROW_QUADS};
 use crate::scale::SCALE_UNIT;
 use crate::simd::{F32x4, LANES};
 
@@ -12,64 +13,76 @@ const LARGEST: f32 = 127.0;
 struct Group {
     scale: f32,
     start: i32,
-    bytes: [u8; GROUP],
+    bytes: [Quad; 2],
 }
 
 /// One to four rows `x` `[rows, k]` side by side, with zeros for rows missing.
-pub fn quantize_block(x: &[f32], k: usize, out: &mut [BlockGroup]) {
-    let (empty, rows) = (x.len() / k..BLOCK_ROWS, x.chunks_exact(k));
-    for row in empty {
-        for group in out.iter_mut() {
-            set(group, row, &Group { scale: 0.0, start: 0, bytes: [0; GROUP] });
+pub fn quantize_block(x: &[f32], k: usize, out: &mut [Quad]) {
+    let missing = x.len() / k..BLOCK_ROWS;
+    let (groups, _) = out.as_chunks_mut::<BLOCK_QUADS>();
+    for row in missing {
+        for group in groups.iter_mut() {
+            set(group, row, &Group { scale: 0.0, start: 0, bytes: [[0; BYTES]; 2] });
         }
     }
-    for (r, row) in rows.enumerate() {
-        for (x, group) in row.as_chunks::<GROUP>().0.iter().zip(out.iter_mut()) {
+    for (r, row) in x.chunks_exact(k).enumerate() {
+        for (x, group) in row.as_chunks().0.iter().zip(groups.iter_mut()) {
             set(group, r, &quantize(x));
         }
     }
 }
 
-fn set(group: &mut BlockGroup, row: usize, values: &Group) {
-    group.scales[row] = values.scale;
-    group.starts[row] = values.start;
-    for (quad, bytes) in group.quads.iter_mut().zip(values.bytes.as_chunks::<4>().0) {
-        quad[4 * row..][..4].copy_from_slice(bytes);
+#[inline(always)]
+fn set(group: &mut [Quad; BLOCK_QUADS], row: usize, values: &Group) {
+    let [scales, starts, quads @ ..] = group;
+    put(scales, row, values.scale.to_le_bytes());
+    put(starts, row, values.start.to_le_bytes());
+    for (quad, bytes) in quads.iter_mut().zip(values.bytes.as_flattened().as_chunks().0) {
+        put(quad, row, *bytes);
     }
 }
 
+#[inline(always)]
+fn put(quad: &mut Quad, lane: usize, bytes: [u8; 4]) {
+    quad.as_chunks_mut().0[lane] = bytes;
+}
+
 /// One row.
-pub fn quantize_row(x: &[f32], out: &mut [RowGroup]) {
-    for (x, group) in x.as_chunks::<GROUP>().0.iter().zip(out) {
+pub fn quantize_row(x: &[f32], out: &mut [Quad]) {
+    for (x, group) in x.as_chunks().0.iter().zip(out.as_chunks_mut::<ROW_QUADS>().0) {
         let Group { scale, start, bytes } = quantize(x);
-        let (quads, _) = bytes.as_chunks();
-        *group = RowGroup { scale, start, quads: [quads[0], quads[1]] };
+        let [head, quads @ ..] = group;
+        put(head, 0, scale.to_le_bytes());
+        put(head, 1, start.to_le_bytes());
+        *quads = bytes;
     }
 }
 
 #[inline(always)]
 fn quantize(x: &[f32; GROUP]) -> Group {
-    let (vectors, _) = x.as_chunks::<LANES>();
+    let x: [F32x4; GROUP / LANES] =
+        core::array::from_fn(|i| F32x4::load(&x.as_chunks::<LANES>().0[i]));
     let (mut largest, mut sum) = (F32x4::zero(), F32x4::zero());
-    for v in vectors {
-        let v = F32x4::load(v).abs();
-        largest = largest.max(v);
-        sum = sum + v;
+    for v in x {
+        largest = largest.max(v.abs());
+        sum = sum + v.abs();
     }
-    let largest = largest.lanes().iter().fold(0.0f32, |a, b| a.max(*b));
+    let [a, b, c, d] = largest.lanes();
+    let largest = larger(larger(a, b), larger(c, d));
     // NaN is no larger than anything: the sum brings it, and infinity, here.
     let poison = sum.horizontal_sum() * 0.0;
-    let inverse = F32x4::splat(if largest == 0.0 { 0.0 } else { LARGEST / largest });
-    let mut bytes = [0; GROUP];
-    let mut start = 0;
-    for (bytes, v) in bytes.as_chunks_mut::<LANES>().0.iter_mut().zip(vectors) {
-        let rounded = (F32x4::load(v) * inverse).round().lanes();
-        for (byte, x) in bytes.iter_mut().zip(rounded) {
-            // Beyond 127 only where the inverse overflowed.
-            let q = x as i32;
-            *byte = q as u8;
-            start -= 8 * i32::from(q as i8);
-        }
-    }
-    Group { scale: (largest / LARGEST + poison) * SCALE_UNIT, start, bytes }
+    // Numbers too small for it are zeros.
+    let inverse = LARGEST / largest;
+    let inverse = F32x4::splat(if inverse.is_finite() { inverse } else { 0.0 });
+    let whole = x.map(|v| Bits::from_f32((v * inverse).round()));
+    let [a, b, c, d, e, f, g, h] = whole;
+    let mut bytes = [[0; BYTES]; 2];
+    Bits::narrow([a, b, c, d]).store(&mut bytes[0]);
+    Bits::narrow([e, f, g, h]).store(&mut bytes[1]);
+    let sum = whole.iter().fold(Bits::splat(0), |a, b| a.add_i32(*b)).horizontal_sum();
+    Group { scale: (largest / LARGEST + poison) * SCALE_UNIT, start: -8 * sum, bytes }
+}
+
+fn larger(a: f32, b: f32) -> f32 {
+    if a < b { b } else { a }
 }

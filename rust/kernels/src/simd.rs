@@ -21,6 +21,12 @@ impl F32x4 {
         Self(vector)
     }
 
+    /// The vector, for another module.
+    #[inline(always)]
+    pub fn to_vector(self) -> imp::Vector {
+        self.0
+    }
+
     /// All lanes zero.
     #[inline(always)]
     pub fn zero() -> Self {
