@@ -1,0 +1,155 @@
+// The tiny checkpoint with weights of eight and four bits.
+//
+// Its random weights amplify every difference: Transformers itself, given the
+// values that eight bits leave, moves its logits by up to 3 (text), 15 (korean)
+// and 21 (window). So layers are compared with the reference device, which
+// computes with the same values, before differences grow.
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { Gemma3nForCausalLM } from "../../src/api/gemma3n_for_causal_lm.ts";
+import { modelInfo } from "../../src/api/model_info.ts";
+import { convertToGguf } from "../../src/convert/convert_to_gguf.ts";
+import { InputError, UnsupportedError } from "../../src/core/errors.ts";
+import type { DtypeOption } from "../../src/api/devices.ts";
+import { relativeRmsError } from "../../src/quant/blocks.ts";
+import { referencePath } from "../golden.ts";
+import { expectedInputs, loadTiny } from "../model.ts";
+
+const TINY = referencePath("tiny");
+const FOLDER = mkdtempSync(join(tmpdir(), "g3n-quantized-"));
+after(() => rmSync(FOLDER, { recursive: true }));
+
+/**
+ * What bytes as activations may cost up to a layer, relative to its values.
+ * Embeddings that were quantised in the same groups are bytes already.
+ */
+const LAYER_ERRORS = [1e-6, 0.01, 0.02, 0.03, 0.04];
+/** Of image features and audio features, against float32. */
+const TOWER_ERROR = 0.05;
+/** Divergence of the next token's probabilities from float32, a mean over `window`. */
+const MAX_Q8_DIVERGENCE = 0.6;
+/** How often the likeliest token is that of float32. */
+const MIN_Q8_AGREEMENT = 0.6;
+
+for (const dtype of ["q8", "q4"] as const) {
+  for (const name of ["text", "korean", "window"] as const) {
+    test(`${dtype} on wasm computes ${name} as the reference does`, async () => {
+      await using reference = await loadTiny("reference", { dtype });
+      await using model = await loadTiny("wasm", { dtype });
+      const inputs = await expectedInputs(name);
+      const options = { outputHiddenStates: true };
+      const expected = await reference.forward(inputs, options);
+      const actual = await model.forward(inputs, options);
+      for (const [layer, limit] of LAYER_ERRORS.entries()) {
+        const error = relativeRmsError(
+          expected.hiddenStates![layer]!.data,
+          actual.hiddenStates![layer]!.data,
+        );
+        assert.ok(error <= limit, `before layer ${layer}: ${error}`);
+      }
+    });
+  }
+
+  test(`${dtype} gives the same logits in steps of any size`, async () => {
+    const inputs = await expectedInputs("window");
+    await using model = await loadTiny("wasm", { dtype });
+    const { logits } = await model.forward(inputs);
+    for (const prefillChunk of [7, 64]) {
+      await using other = await loadTiny("wasm", { dtype, prefillChunk });
+      const found = await other.forward(inputs);
+      assert.equal(relativeRmsError(logits.data, found.logits.data), 0);
+    }
+  });
+
+  test(`${dtype} keeps what the towers see`, async () => {
+    await using float = await loadTiny("wasm");
+    await using model = await loadTiny("wasm", { dtype });
+    const { pixelValues } = await expectedInputs("image");
+    const images = await float.getImageFeatures(pixelValues!);
+    const found = await model.getImageFeatures(pixelValues!);
+    const imageError = relativeRmsError(images.data, found.data);
+    const { inputFeatures, inputFeaturesMask } = await expectedInputs("audio");
+    const sound = await float.getAudioFeatures(
+      inputFeatures!,
+      inputFeaturesMask!,
+    );
+    const heard = await model.getAudioFeatures(
+      inputFeatures!,
+      inputFeaturesMask!,
+    );
+    const audioError = relativeRmsError(
+      sound.features.data,
+      heard.features.data,
+    );
+    assert.ok(imageError < TOWER_ERROR, `image features: ${imageError}`);
+    assert.ok(audioError < TOWER_ERROR, `audio features: ${audioError}`);
+  });
+}
+
+test("q8 predicts much as float32 does", async () => {
+  await using float = await loadTiny("wasm");
+  await using model = await loadTiny("wasm", { dtype: "q8" });
+  const inputs = await expectedInputs("window");
+  const { logits } = await float.forward(inputs);
+  const found = await model.forward(inputs);
+  const V = logits.shape[2]!;
+  const rows = logits.data.length / V;
+  let divergence = 0;
+  let agreed = 0;
+  for (let row = 0; row < rows; row++) {
+    const p = logProbabilities(logits.data.subarray(row * V, (row + 1) * V));
+    const q = logProbabilities(
+      found.logits.data.subarray(row * V, (row + 1) * V),
+    );
+    p.forEach((x, i) => divergence += Math.exp(x) * (x - q[i]!) / rows);
+    if (likeliest(p) === likeliest(q)) agreed++;
+  }
+  assert.ok(divergence < MAX_Q8_DIVERGENCE, `divergence ${divergence}`);
+  assert.ok(agreed / rows > MIN_Q8_AGREEMENT, `${agreed} of ${rows} agree`);
+});
+
+function logProbabilities(logits: Float32Array): Float64Array {
+  const largest = logits.reduce((m, x) => Math.max(m, x), -Infinity);
+  const sum = logits.reduce((s, x) => s + Math.exp(x - largest), 0);
+  return Float64Array.from(logits, (x) => x - largest - Math.log(sum));
+}
+
+function likeliest(values: Float64Array): number {
+  return values.indexOf(values.reduce((m, x) => Math.max(m, x), -Infinity));
+}
+
+test("a file's own blocks of four bits are kept whatever the dtype", async () => {
+  const path = join(FOLDER, "tiny-q4.gguf");
+  await convertToGguf(TINY, path, { dtype: "q4" });
+  const { inputIds } = await expectedInputs("text");
+  const logitsWith = async (dtype: DtypeOption) => {
+    const options = { device: "wasm", dtype, contextLength: 64 } as const;
+    await using model = await Gemma3nForCausalLM.fromPretrained(path, options);
+    return (await model.forward({ inputIds })).logits.data;
+  };
+  assert.deepEqual(await logitsWith("q8"), await logitsWith("q4"));
+});
+
+test("modelInfo() tells the bytes of each format", async () => {
+  const weights: number[] = [];
+  for (const dtype of ["f32", "q8", "q4"] as const) {
+    weights.push((await modelInfo(TINY, { dtype })).memory.weights);
+  }
+  const [f32, q8, q4] = weights as [number, number, number];
+  assert.ok(q8 < 0.35 * f32 && q4 < 0.85 * q8, `${weights}`);
+});
+
+test("other dtypes are refused", async () => {
+  await assert.rejects(
+    loadTiny("wasm", { dtype: "f16" }),
+    (error) =>
+      error instanceof UnsupportedError && /"auto", "f32"/.test(error.message),
+  );
+  await assert.rejects(
+    loadTiny("wasm", { dtype: "q5" as DtypeOption }),
+    (error) => error instanceof InputError && /"q5"/.test(error.message),
+  );
+});
