@@ -14,6 +14,8 @@ export interface Bounds {
   readonly bytesPerSecond: number;
   /** f32 multiply-adds in a second, four lanes at a time, not fused. */
   readonly multiplyAddsPerSecond: number;
+  /** Multiply-adds of bytes in a second, by the fastest products there are. */
+  readonly byteMultiplyAddsPerSecond: number;
 }
 
 /** One timed thing. */
@@ -46,11 +48,13 @@ export async function bestOf(
 const READ_BYTES = 256 * 2 ** 20;
 const ROUNDS = 1_000_000;
 const MULTIPLY_ADDS_PER_ROUND = 48;
+const BYTE_MULTIPLY_ADDS_PER_ROUND = 128;
 
 /** Functions of the kernel module that only benches call. */
 interface BoundExports {
   bound_read(from: number, count: number): number;
   bound_multiply_add(rounds: number, factor: number): number;
+  bound_multiply_bytes(rounds: number, byte: number): number;
 }
 
 /** Measures what the machine can do at most. */
@@ -66,9 +70,13 @@ export async function measureBounds(): Promise<Bounds> {
   const compute = await bestOf(9, () => {
     bounds.bound_multiply_add(ROUNDS, 0.5);
   });
+  const bytes = await bestOf(9, () => {
+    bounds.bound_multiply_bytes(ROUNDS, 3);
+  });
   return {
     bytesPerSecond: READ_BYTES / read,
     multiplyAddsPerSecond: ROUNDS * MULTIPLY_ADDS_PER_ROUND / compute,
+    byteMultiplyAddsPerSecond: ROUNDS * BYTE_MULTIPLY_ADDS_PER_ROUND / bytes,
   };
 }
 
@@ -76,8 +84,10 @@ export async function measureBounds(): Promise<Bounds> {
 export function reportBounds(bounds: Bounds): void {
   const read = (bounds.bytesPerSecond / 1e9).toFixed(1);
   const compute = (bounds.multiplyAddsPerSecond / 1e9).toFixed(1);
+  const bytes = (bounds.byteMultiplyAddsPerSecond / 1e9).toFixed(1);
   console.log(
-    `bounds: ${read} GB/s read, ${compute} G multiply-adds/s, one thread`,
+    `bounds: ${read} GB/s read, ${compute} G multiply-adds/s of f32, ` +
+      `${bytes} of bytes, one thread`,
   );
 }
 
@@ -88,14 +98,17 @@ export function reportBounds(bounds: Bounds): void {
 export function report(timing: Timing, bounds: Bounds): void {
   const { name, device, dtype, shape, seconds, bytes, multiplyAdds } = timing;
   const byMemory = bytes / bounds.bytesPerSecond / seconds;
-  const byCompute = multiplyAdds / bounds.multiplyAddsPerSecond / seconds;
+  const rate = dtype === "f32"
+    ? bounds.multiplyAddsPerSecond
+    : bounds.byteMultiplyAddsPerSecond;
+  const byCompute = multiplyAdds / rate / seconds;
   const share = byMemory > byCompute
     ? `${percent(byMemory)} of read, ${(bytes / seconds / 1e9).toFixed(1)} GB/s`
     : `${percent(byCompute)} of multiply-add, ${
       (multiplyAdds / seconds / 1e9).toFixed(1)
     } G/s`;
   console.log(
-    `${name.padEnd(28)} ${device.padEnd(9)} ${dtype} ${
+    `${name.padEnd(28)} ${device.padEnd(9)} ${dtype.padEnd(3)} ${
       formatShape(shape).padEnd(18)
     } ${(seconds * 1000).toFixed(4).padStart(10)} ms  ${share}`,
   );

@@ -1,5 +1,6 @@
 // A case of an operation's bench: how to record it, at a size to compare with
 // the reference and at a size to time.
+import type { WeightFormat } from "../src/core/dtype.ts";
 import type { Shape } from "../src/core/shape.ts";
 import { numel } from "../src/core/shape.ts";
 import type { Device, WeightKind } from "../src/ops/device.ts";
@@ -25,7 +26,12 @@ export interface OpCase {
 export interface OpSize {
   /** Shapes of the tensors it takes. */
   readonly inputs: readonly Shape[];
-  readonly weight?: { readonly kind: WeightKind; readonly shape: Shape };
+  readonly weight?: {
+    readonly kind: WeightKind;
+    readonly shape: Shape;
+    /** f32 unless given. */
+    readonly format?: WeightFormat;
+  };
   /** Weights in turn, so that they come from memory rather than a cache. */
   readonly weights?: number;
   readonly kv?: KvSpec;
@@ -45,21 +51,31 @@ export interface OpArgs {
 
 /** Share of the largest value that a device may be off the reference. */
 const TOLERANCE = 1e-5;
+/** The same where activations become bytes. */
+const QUANTIZED_TOLERANCE = 0.02;
+/** Bytes of an element with its share of scales. */
+export const ELEMENT_BYTES: Readonly<Record<WeightFormat, number>> = {
+  f32: 4,
+  q8: 34 / 32,
+  q4: 18 / 32,
+};
 /** A step repeats the operation until it takes about so long. */
 const STEP_SECONDS = 0.02;
 
-/** Checks a case against the reference, times it, and prints the result. */
+/** Checks a case against the reference, times it, prints the result and gives its seconds. */
 export async function benchOp(
   opCase: OpCase,
   target: TestDevice,
   reference: TestDevice,
   bounds: Bounds,
-): Promise<void> {
+): Promise<number> {
   const wanted = await runOnce(opCase.check, reference);
   const found = await runOnce(opCase.check, target);
   const largest = wanted.reduce((m, x) => Math.max(m, Math.abs(x)), 0);
-  assertClose(found, wanted, { atol: TOLERANCE * largest, label: opCase.name });
   const { time } = opCase;
+  const format = time.weight?.format ?? "f32";
+  const tolerance = format === "f32" ? TOLERANCE : QUANTIZED_TOLERANCE;
+  assertClose(found, wanted, { atol: tolerance * largest, label: opCase.name });
   const { device, step } = await prepare(time, target, 1);
   const once = await bestOf(2, () => device.submit(step(device)));
   await device[Symbol.asyncDispose]();
@@ -73,17 +89,20 @@ export async function benchOp(
   report({
     name: opCase.name,
     device: target.name,
-    dtype: "f32",
+    dtype: format,
     shape: time.weight?.shape ?? time.inputs[0]!,
     seconds,
     bytes: time.bytes ?? bytesOf(time),
     multiplyAdds: time.multiplyAdds,
   }, bounds);
+  return seconds;
 }
 
 function bytesOf({ inputs, weight }: OpSize): number {
   const elements = inputs.reduce((sum, shape) => sum + numel(shape), 0);
-  return 4 * (elements + (weight ? numel(weight.shape) : 0));
+  if (!weight) return 4 * elements;
+  const { shape, format = "f32" } = weight;
+  return 4 * elements + ELEMENT_BYTES[format] * numel(shape);
 }
 
 async function runOnce(
@@ -113,9 +132,11 @@ async function prepare(
     randomTensor(shape, { seed: i })
   );
   const weights: Record<string, TestWeight> = {};
-  for (let i = 0; weight && i < (size.weights ?? 1); i++) {
-    const { kind, shape } = weight;
-    weights[`${i}`] = { kind, ...randomTensor(shape, { seed: 100 + i }) };
+  if (weight) {
+    const { kind, shape, format } = weight;
+    // The same values at several places of the device's memory.
+    const one = { kind, format, ...randomTensor(shape, { seed: 100 }) };
+    for (let i = 0; i < (size.weights ?? 1); i++) weights[`${i}`] = one;
   }
   const recordAll = (
     { ops, weights, stores, upload }: Pick<

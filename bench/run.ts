@@ -10,11 +10,13 @@ import { dataCases } from "./ops/data_bench.ts";
 import { decoderCases } from "./ops/decoder_bench.ts";
 import { elementwiseCases } from "./ops/elementwise_bench.ts";
 import { linearCases } from "./ops/linear_bench.ts";
+import { quantizedCases, reportRatios } from "./ops/quantized_bench.ts";
 import { pictureCases } from "./ops/picture_bench.ts";
 import { soundCases } from "./ops/sound_bench.ts";
 
 const OP_CASES = [
   ...linearCases,
+  ...quantizedCases,
   ...dataCases,
   ...elementwiseCases,
   ...decoderCases,
@@ -28,9 +30,12 @@ const wanted = globalThis.process?.argv[2] ?? "";
 const bounds = await measureBounds();
 reportBounds(bounds);
 for (const target of targets) {
+  const seconds = new Map<string, number>();
   for (const opCase of OP_CASES) {
     if (!opCase.name.includes(wanted)) continue;
-    await benchOp(opCase, target, reference!, bounds);
+    const { name } = opCase;
+    seconds.set(name, await benchOp(opCase, target, reference!, bounds));
   }
+  reportRatios(seconds);
 }
 if ("decoder".includes(wanted)) await benchDecoder(bounds);

@@ -1,8 +1,12 @@
 // Prefill and decode of a whole decoder: E2B's proportions at a fourteenth of
-// its size, in float32.
-import { Gemma3nForConditionalGeneration, hostTensor } from "../../mod.ts";
+// its size, in each format.
+import {
+  Gemma3nForConditionalGeneration,
+  hostTensor,
+  modelInfo,
+} from "../../mod.ts";
 import type { JsonObject } from "../../src/core/json.ts";
-import { assertClose } from "../../tests/testing.ts";
+import { relativeRmsError } from "../../src/quant/blocks.ts";
 import { bestOf, type Bounds } from "../harness.ts";
 import { syntheticCheckpoint } from "./synthetic_checkpoint.ts";
 
@@ -29,49 +33,93 @@ const CONFIG: JsonObject = {
 };
 const PREFILL_TOKENS = [128, 512];
 const DECODE_TOKENS = 24;
-const TOLERANCE = 1e-3;
+const DTYPES = ["f32", "q8", "q4"] as const;
+type Dtype = typeof DTYPES[number];
+type Source = ReturnType<typeof syntheticCheckpoint>;
+/** Relative to the logits; where activations become bytes, layers add up. */
+const TOLERANCES: Readonly<Record<Dtype, number>> = {
+  f32: 1e-4,
+  q8: 0.15,
+  q4: 0.15,
+};
 
 /** Validates against the reference, then prints tokens per second and shares of the bounds. */
 export async function benchDecoder(bounds: Bounds): Promise<void> {
   const source = syntheticCheckpoint(CONFIG);
-  await using model = await load(source, "wasm");
-  await validate(source, model);
+  const decode = new Map<Dtype, number>();
+  for (const dtype of DTYPES) {
+    await using model = await load(source, "wasm", dtype);
+    await validate(source, model, dtype);
+    await benchPrefill(source, model, dtype, bounds);
+    decode.set(dtype, await benchDecode(source, model, dtype, bounds));
+  }
+  const ratios = DTYPES.slice(1).map((dtype) =>
+    `${dtype} ${(decode.get(dtype)! / decode.get("f32")!).toFixed(2)} x`
+  );
+  console.log(`decode, times as fast as f32: ${ratios.join(", ")}`);
+}
+
+async function benchPrefill(
+  source: Source,
+  model: Gemma3nForConditionalGeneration,
+  dtype: Dtype,
+  bounds: Bounds,
+): Promise<void> {
   const { vocab_size: V, hidden_size: D } = CONFIG as Record<string, number>;
   const weights = weightsOf(source) - V! * D!;
+  const rate = dtype === "f32"
+    ? bounds.multiplyAddsPerSecond
+    : bounds.byteMultiplyAddsPerSecond;
   for (const tokens of PREFILL_TOKENS) {
     for (const fast of [true, false]) {
-      await using one = fast ? undefined : await load(source, "wasm", false);
+      await using one = fast
+        ? undefined
+        : await load(source, "wasm", dtype, false);
       const inputs = prompt(tokens);
       const seconds = await bestOf(2, async () => {
         await (one ?? model).forward(inputs, { logitsToKeep: 1 });
       });
       // Without fast prefill every token passes every weight but the head's.
-      const share = weights * tokens / seconds / bounds.multiplyAddsPerSecond;
+      const share = weights * tokens / seconds / rate;
       print(
         `prefill ${tokens}${fast ? ", fast" : ""}`,
+        dtype,
         tokens / seconds,
         fast ? "" : `${percent(share)} of multiply-add`,
       );
     }
   }
+}
+
+/** Tokens in a second. */
+async function benchDecode(
+  source: Source,
+  model: Gemma3nForConditionalGeneration,
+  dtype: Dtype,
+  bounds: Bounds,
+): Promise<number> {
   const inputs = prompt(128);
   const generate = (maxNewTokens: number) =>
     model.generate({ ...inputs, maxNewTokens, eosTokenId: [] });
   const first = await bestOf(2, async () => void await generate(1));
   const all = await bestOf(2, async () => void await generate(DECODE_TOKENS));
   const perToken = (all - first) / (DECODE_TOKENS - 1);
-  const read = 4 * (weights + V! * D!) / perToken / bounds.bytesPerSecond;
-  print("decode at 128", 1 / perToken, `${percent(read)} of read`);
+  // Every weight in memory is read for a token: the head is the embedding.
+  const { memory } = await modelInfo(source, { dtype });
+  const read = memory.weights / perToken / bounds.bytesPerSecond;
+  print("decode at 128", dtype, 1 / perToken, `${percent(read)} of read`);
+  return 1 / perToken;
 }
 
 function load(
-  source: ReturnType<typeof syntheticCheckpoint>,
+  source: Source,
   device: "wasm" | "reference",
+  dtype: Dtype,
   fastPrefill = true,
 ): Promise<Gemma3nForConditionalGeneration> {
   return Gemma3nForConditionalGeneration.fromPretrained(source, {
     device,
-    dtype: "f32",
+    dtype,
     fastPrefill,
     contextLength: 1024,
     maxBatchSize: 1,
@@ -79,20 +127,20 @@ function load(
 }
 
 async function validate(
-  source: ReturnType<typeof syntheticCheckpoint>,
+  source: Source,
   model: Gemma3nForConditionalGeneration,
+  dtype: Dtype,
 ): Promise<void> {
-  await using reference = await load(source, "reference");
+  await using reference = await load(source, "reference", dtype);
   const expected = await reference.forward(prompt(3));
   const actual = await model.forward(prompt(3));
-  assertClose(actual.logits.data, expected.logits.data, {
-    atol: TOLERANCE,
-    label: "logits of the synthetic model",
-  });
+  const error = relativeRmsError(expected.logits.data, actual.logits.data);
+  if (error <= TOLERANCES[dtype]) return;
+  throw new Error(`Logits in ${dtype} are off by ${error} of their size`);
 }
 
 /** Values of the tensors that a token passes; the per-layer table is read by row. */
-function weightsOf(source: ReturnType<typeof syntheticCheckpoint>): number {
+function weightsOf(source: Source): number {
   const { vocab_size_per_layer_input: rows, hidden_size_per_layer_input: P } =
     CONFIG as Record<string, number>;
   const file = source.open("model.safetensors") as Uint8Array;
@@ -104,9 +152,14 @@ function prompt(tokens: number) {
   return { inputIds: hostTensor("int32", [1, tokens], ids) };
 }
 
-function print(name: string, tokensPerSecond: number, share: string): void {
+function print(
+  name: string,
+  dtype: Dtype,
+  tokensPerSecond: number,
+  share: string,
+): void {
   console.log(
-    `${name.padEnd(28)} wasm      f32 ${
+    `${name.padEnd(28)} wasm      ${dtype.padEnd(3)} ${
       tokensPerSecond.toFixed(1).padStart(9)
     } tokens/s  ${share}`,
   );

@@ -1,6 +1,8 @@
 //! Bounds that benches compare with: how fast memory can be read, and how fast
 //! vectors can be multiplied and added.
 
+use crate::bits::{BYTES, Bits};
+use crate::form::Form;
 use crate::simd::{F32x4, LANES};
 
 /// Sums all elements, with enough sums under way to wait for memory alone.
@@ -26,9 +28,38 @@ pub fn multiply_adds(rounds: usize, factor: f32) -> f32 {
     sums.iter().fold(F32x4::zero(), |a, b| a + *b).horizontal_sum()
 }
 
+/// `rounds` times eight vectors of sixteen products of bytes, as four rows have
+/// with eight outputs, that touch no memory.
+pub fn multiply_bytes<F: Form>(rounds: usize, byte: u8) -> i32 {
+    let x = F::quads(Bits::load(&[byte; BYTES]));
+    let mut w = [Bits::load(&[byte & 15; BYTES]), Bits::load(&[1; BYTES])];
+    let start = Bits::splat(0);
+    let mut sums = [[F::begin(start); 4]; 2];
+    for _ in 0..rounds {
+        for (sums, w) in sums.iter_mut().zip(w) {
+            sums[0] = F::multiply_add::<0>(sums[0], x, w);
+            sums[1] = F::multiply_add::<1>(sums[1], x, w);
+            sums[2] = F::multiply_add::<2>(sums[2], x, w);
+            sums[3] = F::multiply_add::<3>(sums[3], x, w);
+        }
+        // Other weights each time, or one product would do for all.
+        w = w.map(|w| w.add_i32(w).low_nibbles());
+    }
+    let sums = sums.as_flattened().iter().map(|sum| F::finish(*sum, start));
+    sums.fold(start, Bits::add_i32).horizontal_sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::form::Wide;
+
+    #[test]
+    fn every_round_multiplies_bytes() {
+        let one_round = 4 * 16 * (3 * 3 + 3);
+        assert_eq!(multiply_bytes::<Wide>(1, 3), one_round);
+        assert_eq!(multiply_bytes::<Wide>(2, 3), one_round + 2 * one_round);
+    }
 
     #[test]
     fn every_element_is_read() {

@@ -1,7 +1,7 @@
 //! What the module offers for quantised weights.
 
 use crate::pack_quantized::{Q4_BLOCK, Q8_BLOCK, pack_q4, pack_q4_blocks, pack_q8, pack_q8_blocks};
-use crate::products::probe;
+use crate::products::{bound, probe};
 use crate::quantized::GROUP;
 use core::slice::{from_raw_parts, from_raw_parts_mut};
 
@@ -81,4 +81,10 @@ pub unsafe extern "C" fn pack_blocks(
         }
     };
     good.into()
+}
+
+/// Does `128 * rounds` products of bytes; see [`crate::bounds`].
+#[unsafe(no_mangle)]
+pub extern "C" fn bound_multiply_bytes(rounds: usize, byte: u8) -> i32 {
+    bound(rounds, byte)
 }

@@ -1,5 +1,6 @@
 //! Products with quantised weights, the same on every machine.
 
+use crate::bounds::multiply_bytes;
 use crate::form::Wide;
 use crate::matmul_quantized::{Activations, multiply};
 use crate::quantized::{Q4Group, Q8Group};
@@ -13,6 +14,11 @@ pub fn matmul_q4(x: Activations, groups: usize, tiles: &[Q4Group], out: &mut Row
 /// As [`matmul_q4`], of eight bits.
 pub fn matmul_q8(x: Activations, groups: usize, tiles: &[Q8Group], out: &mut RowsMut) {
     multiply::<Wide, _>(x, groups, tiles, out);
+}
+
+/// See [`crate::bounds::multiply_bytes`].
+pub fn bound(rounds: usize, byte: u8) -> i32 {
+    multiply_bytes::<Wide>(rounds, byte)
 }
 
 /// There is no choice: gives 0.

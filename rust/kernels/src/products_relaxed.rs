@@ -3,6 +3,7 @@
 //! trying.
 
 use crate::bits::Bits;
+use crate::bounds::multiply_bytes;
 use crate::form::Wide;
 use crate::form_relaxed::{Dots, Pairs};
 use crate::matmul_quantized::{Activations, multiply};
@@ -47,6 +48,14 @@ pub fn matmul_q8(x: Activations, groups: usize, tiles: &[Q8Group], out: &mut Row
         Choice::Pairs => multiply::<Wide, _>(x, groups, tiles, out),
         Choice::Unsigned => multiply::<Dots<false>, _>(x, groups, tiles, out),
         Choice::Signed => multiply::<Dots<true>, _>(x, groups, tiles, out),
+    }
+}
+
+/// See [`crate::bounds::multiply_bytes`]; of products with four bits.
+pub fn bound(rounds: usize, byte: u8) -> i32 {
+    match choice() {
+        Choice::Pairs => multiply_bytes::<Pairs>(rounds, byte),
+        Choice::Unsigned | Choice::Signed => multiply_bytes::<Dots<false>>(rounds, byte),
     }
 }
 
