@@ -1,8 +1,10 @@
 //! Weights to quantised tiles: from numbers, with the rounding of ggml's Q8_0
 //! and Q4_0, and from blocks that a file has in these formats.
 
+use crate::bits::Bits;
 use crate::quantized::{GROUP, Q4Group, Q8Group, WeightGroup};
 use crate::scale::{half_from_f32, scale_from_half};
+use crate::simd::{F32x4, LANES};
 use crate::tile::TILE;
 
 /// Bytes of a block of eight bits in a file: a half and 32 signed bytes.
@@ -68,37 +70,73 @@ fn pack<W: WeightGroup>(
 /// Bits of a half that no scale has.
 const BAD: u16 = 0x7e00;
 
+type Vectors = [F32x4; GROUP / LANES];
+
+#[inline(always)]
 fn quantize_q8(x: &[f32; GROUP]) -> Quantized {
-    let largest = x.iter().fold(0.0f32, |a, x| a.max(x.abs()));
-    let scale = largest / 127.0;
-    let inverse = inverse(scale);
-    let bytes = x.map(|x| {
+    let x = load_group(x);
+    let largest = x.iter().fold(F32x4::zero(), |a, x| a.max(x.abs()));
+    let scale = largest.lanes().iter().fold(0.0f32, |a, x| a.max(*x)) / 127.0;
+    let inverse = F32x4::splat(inverse(scale));
+    let (zero, half, one) = (F32x4::zero(), F32x4::splat(0.5), F32x4::splat(1.0));
+    let bytes = to_bytes(x.map(|x| {
         let scaled = x * inverse;
-        let whole = scaled as i32;
+        let whole = Bits::from_f32(scaled).to_f32();
         // Halves go away from zero.
-        let rest = scaled - whole as f32;
-        let away = i32::from(rest >= 0.5) - i32::from(rest <= -0.5);
-        (whole + away + Q8Group::ZERO) as u8
-    });
-    (if is_finite(x) { half_from_f32(scale) } else { BAD }, bytes)
+        let rest = scaled - whole;
+        whole + rest.abs().select_lt(half, zero, one).copysign(rest)
+    }));
+    (half_of(scale, &x), bytes.map(|byte| byte ^ 128))
 }
 
 /// The number furthest from zero becomes -8: its sign is the scale's.
+#[inline(always)]
 fn quantize_q4(x: &[f32; GROUP]) -> Quantized {
-    let mut furthest = 0.0f32;
-    for x in x {
-        if x.abs() > furthest.abs() {
-            furthest = *x;
-        }
-    }
-    let scale = furthest / -8.0;
-    let inverse = inverse(scale);
-    let bytes = x.map(|x| (x * inverse + 8.5).min(15.0) as u8);
-    (if is_finite(x) { half_from_f32(scale) } else { BAD }, bytes)
+    let vectors = load_group(x);
+    let scale = furthest(x, &vectors) / -8.0;
+    let inverse = F32x4::splat(inverse(scale));
+    let (half, last) = (F32x4::splat(8.5), F32x4::splat(15.0));
+    let bytes = to_bytes(vectors.map(|x| (x * inverse + half).min(last)));
+    (half_of(scale, &vectors), bytes)
 }
 
-fn is_finite(x: &[f32; GROUP]) -> bool {
-    x.iter().fold(0.0, |sum, x| sum + x * 0.0) == 0.0
+#[inline(always)]
+fn load_group(x: &[f32; GROUP]) -> Vectors {
+    core::array::from_fn(|i| F32x4::load(&x.as_chunks::<LANES>().0[i]))
+}
+
+/// The first of the largest magnitude.
+#[inline(always)]
+fn furthest(x: &[f32; GROUP], vectors: &Vectors) -> f32 {
+    let high = vectors.iter().fold(F32x4::zero(), |a, x| a.max(*x));
+    let low = vectors.iter().fold(F32x4::zero(), |a, x| a.min(*x));
+    let high = high.lanes().iter().fold(0.0f32, |a, x| a.max(*x));
+    let low = low.lanes().iter().fold(0.0f32, |a, x| a.min(*x));
+    if high > -low {
+        high
+    } else if high < -low {
+        low
+    } else {
+        x.iter().find(|x| x.abs() == high).copied().unwrap_or(0.0)
+    }
+}
+
+/// Whole parts as bytes, with signs or without.
+#[inline(always)]
+fn to_bytes(x: Vectors) -> [u8; GROUP] {
+    let [a, b, c, d, e, f, g, h] = x.map(Bits::from_f32);
+    let mut bytes = [0; GROUP];
+    let (quads, _) = bytes.as_chunks_mut();
+    Bits::narrow([a, b, c, d]).store(&mut quads[0]);
+    Bits::narrow([e, f, g, h]).store(&mut quads[1]);
+    bytes
+}
+
+/// Bits of the scale of numbers; [`BAD`] when one is not finite.
+#[inline(always)]
+fn half_of(scale: f32, x: &Vectors) -> u16 {
+    let sum = x.iter().fold(F32x4::zero(), |a, x| a + x.abs()).horizontal_sum();
+    if sum.is_finite() { half_from_f32(scale) } else { BAD }
 }
 
 /// Of a scale too small to be inverted, which is no half either: 0.
