@@ -29,9 +29,9 @@ KIND_WEIGHTS = (1.5, 3.0, 3.0, 0.3)
 class Recipe:
     """Rows of a batch by what they start with; the rest of each row is filled with text."""
 
-    single: int = 104
-    double: int = 24
-    audio: int = 48
+    single: int = 80
+    double: int = 20
+    audio: int = 40
     text: int = 2
 
     @property
