@@ -1,5 +1,5 @@
 // What a checkpoint is and what it takes to run it, without loading it.
-import type { CheckpointDtype } from "../core/dtype.ts";
+import type { CheckpointDtype, WeightFormat } from "../core/dtype.ts";
 import { numel } from "../core/shape.ts";
 import type { ModelSource } from "../hub/source.ts";
 import { openCheckpoint } from "../io/checkpoint.ts";
@@ -25,6 +25,8 @@ export interface ModelInfo {
   readonly storedBytes: Readonly<Partial<Record<CheckpointDtype, number>>>;
   /** Most tokens of a sequence, as it would be loaded. */
   readonly contextLength: number;
+  /** Number format of most weights, as it would be loaded. */
+  readonly dtype: WeightFormat;
   /** Bytes of memory that the text decoder takes, as it would be loaded. */
   readonly memory: {
     readonly weights: number;
@@ -75,6 +77,7 @@ export async function modelInfo(
     tensors: checkpoint.names().length,
     storedBytes,
     contextLength: sizes.contextLength,
+    dtype: format,
     memory: measured.requiredBytes(),
   };
 }

@@ -136,7 +136,9 @@ test("a file's own blocks of four bits are kept whatever the dtype", async () =>
 test("modelInfo() tells the bytes of each format", async () => {
   const weights: number[] = [];
   for (const dtype of ["f32", "q8", "q4"] as const) {
-    weights.push((await modelInfo(TINY, { dtype })).memory.weights);
+    const info = await modelInfo(TINY, { dtype });
+    assert.equal(info.dtype, dtype);
+    weights.push(info.memory.weights);
   }
   const [f32, q8, q4] = weights as [number, number, number];
   assert.ok(q8 < 0.35 * f32 && q4 < 0.85 * q8, `${weights}`);

@@ -113,6 +113,7 @@ export interface Engine {
  *
  * @throws {InputError} When they lie outside the weight or the bytes have
  * another length.
+ * @throws {CheckpointError} When values cannot have the weight's format.
  */
 export async function packRows(
   engine: Engine,

@@ -80,7 +80,7 @@ function formatInfo(info: ModelInfo): string {
     ],
     [
       "Memory",
-      `${megabytes(total)} for text in f32: weights ${
+      `${megabytes(total)} for text in ${info.dtype}: weights ${
         megabytes(weights)
       }, cache ${megabytes(kv)}, a step ${megabytes(activations)}`,
     ],

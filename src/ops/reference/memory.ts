@@ -5,7 +5,7 @@ import {
   FORMAT_BLOCKS,
   type WeightFormat,
 } from "../../core/dtype.ts";
-import { InputError } from "../../core/errors.ts";
+import { CheckpointError, InputError } from "../../core/errors.ts";
 import { formatShape, numel, type Shape } from "../../core/shape.ts";
 import { decodeRows, dequantize, quantize } from "../../quant/blocks.ts";
 import type { WeightKind, WeightRows, WeightSpec } from "../device.ts";
@@ -91,6 +91,7 @@ export class ReferenceWeight implements Weight {
    *
    * @throws {InputError} When they lie outside the weight or the bytes have
    * another length.
+   * @throws {CheckpointError} When values cannot have the weight's format.
    */
   write({ firstRow, rows, dtype, bytes }: WeightRows): void {
     const end = firstRow + rows;
@@ -111,7 +112,16 @@ export class ReferenceWeight implements Weight {
     const values = decodeRows(bytes, dtype);
     const blocks = FORMAT_BLOCKS[this.format];
     if (blocks !== undefined && dtype !== blocks) {
-      dequantize(quantize(values, blocks), blocks, values);
+      try {
+        dequantize(quantize(values, blocks), blocks, values);
+      } catch (cause) {
+        throw new CheckpointError(
+          `Cannot quantise rows ${firstRow}..${end} of weight "${this.name}": ` +
+            "a value is NaN, infinite or too large; the file is damaged, or " +
+            'load it with the dtype "f32"',
+          { tensor: this.name, cause },
+        );
+      }
     }
     this.data.set(values, firstRow * rowSize);
     for (let row = firstRow; row < end; row++) {

@@ -13,9 +13,15 @@ import {
 import { divideProduct } from "./product_work.ts";
 import { COPY_COST, workOf } from "./rows.ts";
 
-const MATMUL = { q8: OP.matmulQ8, q4: OP.matmulQ4 } as const;
+const MATMUL: Readonly<Record<QuantizedFormat, number>> = {
+  q8: OP.matmulQ8,
+  q4: OP.matmulQ4,
+};
 /** Operations that look rows up. */
-export const EMBEDDING = { q8: OP.embeddingQ8, q4: OP.embeddingQ4 } as const;
+export const EMBEDDING: Readonly<Record<QuantizedFormat, number>> = {
+  q8: OP.embeddingQ8,
+  q4: OP.embeddingQ4,
+};
 
 /** Rows that are quantised side by side, as in rust/kernels/src/quantized.rs. */
 const BLOCK_ROWS = 4;
