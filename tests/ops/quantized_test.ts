@@ -176,6 +176,26 @@ for (const target of others) {
       assert.deepEqual(found.data, (await product(x, matrix(12, 64))).data);
     });
 
+    test(`other convolutions of ${format} are refused on ${target.name}`, async () => {
+      const x = randomTensor([3, 5, 64], { seed: 7 });
+      const w = { ...matrix(12, 64), shape: [12, 64, 1, 1] };
+      const padding = { top: 0, bottom: 0, left: 0, right: 0 };
+      await assert.rejects(
+        runOps(target, {
+          weights: { w: asWeight("conv2d", w, format) },
+          record: ({ ops, weights, upload }) =>
+            ops.conv2d(upload(x), weights.w, { stride: [2, 2], padding }),
+        }),
+        InputError,
+      );
+    });
+
+    test(`products of ${format} on ${target.name} may have no rows`, async () => {
+      const none = tensor([0, 64], new Float32Array(0));
+      const found = await product(none, matrix(9, 64));
+      assert.deepEqual(found.shape, [0, 9]);
+    });
+
     test(`blocks of a file give the same ${format} on ${target.name}`, async () => {
       const [width, outputs] = [96, 11];
       const x = randomTensor([2, width], { seed: 11 });

@@ -1,4 +1,5 @@
 // Operations over pictures, `[Y, X, C]`.
+import { InputError } from "../../../core/errors.ts";
 import { numel } from "../../../core/shape.ts";
 import type { Conv2dOptions, Ops } from "../../../ops/ops.ts";
 import { shapes } from "../../../ops/shapes.ts";
@@ -37,6 +38,12 @@ export function pictureOps(r: Recorder): PictureOps {
       const weight = r.ownWeight("conv2d", w, "conv2d");
       if (isPointwise(weight, options)) {
         return multiply(r, r.own(x), weight, shape);
+      }
+      if (weight.format !== "f32") {
+        throw new InputError(
+          `Cannot record "conv2d": weight "${weight.name}" is kept as ` +
+            `"${weight.format}", which needs stride 1 and no padding`,
+        );
       }
       return convolve(r, r.own(x), weight, options, shape);
     },
