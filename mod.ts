@@ -22,7 +22,11 @@ export {
 } from "./src/api/auto_models.ts";
 export { AutoProcessor } from "./src/api/auto_processor.ts";
 export { loadCodecs, type LoadCodecsOptions } from "./src/codecs/codecs.ts";
-export type { DeviceOption, DtypeOption } from "./src/api/devices.ts";
+export type {
+  DeviceOption,
+  DtypeOption,
+  ThreadsOption,
+} from "./src/api/devices.ts";
 export { Gemma3nForCausalLM } from "./src/api/gemma3n_for_causal_lm.ts";
 export { Gemma3nForConditionalGeneration } from "./src/api/gemma3n_for_conditional_generation.ts";
 export { Gemma3nModel } from "./src/api/gemma3n_model.ts";

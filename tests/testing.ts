@@ -13,10 +13,13 @@ import type { Device, DeviceName, WeightKind } from "../src/ops/device.ts";
 import type { KvSpec, KvStore, Ops, Tensor, Weight } from "../src/ops/ops.ts";
 import { createReferenceDevice } from "../src/ops/reference.ts";
 import type { Platform } from "../src/platform/platform.ts";
+import { startReusedWorker } from "./reused_workers.ts";
 
 /** A device that tests run on. */
 export interface TestDevice {
-  readonly name: DeviceName;
+  /** For names of tests. */
+  readonly name: string;
+  readonly kind: DeviceName;
   create(): Promise<Device>;
 }
 
@@ -24,14 +27,30 @@ export interface TestDevice {
 export function devices(): Promise<TestDevice[]> {
   return Promise.resolve([{
     name: "reference",
+    kind: "reference",
     create: () => createReferenceDevice({ platform: testPlatform }),
   }, {
     name: "wasm",
+    kind: "wasm",
     create: () => createWasmDevice({ platform: testPlatform }),
+  }, {
+    name: "wasm with 2 threads",
+    kind: "wasm",
+    create: () => createThreadedDevice(2),
   }]);
 }
 
-/** Clock and event loop of the runtime at hand; no files, no network. */
+/** A WASM device that runs even the smallest step on its threads. */
+export function createThreadedDevice(threads: number): Promise<Device> {
+  return createWasmDevice({
+    platform: testPlatform,
+    threads,
+    minSharedCost: 0,
+    onWarning: (warning) => assert.fail(warning),
+  });
+}
+
+/** Clock, threads and event loop of the runtime at hand; no files, no network. */
 export const testPlatform: Platform = {
   name: "node",
   openFile: () => Promise.reject(new Error("No files in these tests")),
@@ -40,6 +59,7 @@ export const testPlatform: Platform = {
   yieldToEventLoop: () => new Promise((resolve) => setTimeout(resolve, 0)),
   now: () => performance.now(),
   availableParallelism: 2,
+  startWorker: startReusedWorker,
   env: () => undefined,
 };
 

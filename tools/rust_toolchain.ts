@@ -14,8 +14,17 @@ export interface RustToolchain {
 
 const TARGET = "wasm32-unknown-unknown";
 
+/** Options of {@link findRustToolchain}. */
+export interface ToolchainOptions {
+  /** Whether the library is needed with atomics: it is then built from source. */
+  readonly atomics?: boolean;
+}
+
 /** What Debian's packages rustc-web, cargo-web, rust-web-src and lld-19 install. */
 const DEBIAN = { rustc: "/usr/bin/rustc", cargo: "/usr/bin/cargo" } as const;
+
+/** Building the library is an unstable feature of a stable compiler. */
+const UNSTABLE = { RUSTC_BOOTSTRAP: "1" } as const;
 
 /**
  * Finds a toolchain.
@@ -26,14 +35,24 @@ const DEBIAN = { rustc: "/usr/bin/rustc", cargo: "/usr/bin/cargo" } as const;
  */
 export async function findRustToolchain(
   libraries: readonly string[],
+  { atomics = false }: ToolchainOptions = {},
 ): Promise<RustToolchain> {
-  const installed = await output("rustup", ["target", "list", "--installed"]);
-  if (installed?.split("\n").includes(TARGET)) {
+  const buildStd = `-Zbuild-std=${libraries.join(",")}`;
+  const components = await output("rustup", [
+    "component",
+    "list",
+    "--installed",
+  ]);
+  const installed = components?.split("\n") ?? [];
+  if (
+    installed.includes(`rust-std-${TARGET}`) &&
+    (!atomics || installed.includes("rust-src"))
+  ) {
     return {
       name: "rustup",
       cargo: "cargo",
-      args: ["--target", TARGET],
-      env: {},
+      args: ["--target", TARGET, ...(atomics ? [buildStd] : [])],
+      env: atomics ? UNSTABLE : {},
       rustFlags: [],
     };
   }
@@ -42,15 +61,16 @@ export async function findRustToolchain(
     return {
       name: "Debian rustc-web",
       cargo: DEBIAN.cargo,
-      args: ["--target", TARGET, `-Zbuild-std=${libraries.join(",")}`],
-      // Building the library is an unstable feature of a stable compiler.
-      env: { RUSTC_BOOTSTRAP: "1", RUSTC: DEBIAN.rustc },
+      args: ["--target", TARGET, buildStd],
+      env: { ...UNSTABLE, RUSTC: DEBIAN.rustc },
       rustFlags: ["-Clinker=lld-19", "-Clinker-flavor=wasm-ld"],
     };
   }
   throw new Error(
     "Cannot build for wasm32: found no compiler with that target; run " +
-      `"rustup target add ${TARGET}", or on Debian "apt-get install ` +
+      `"rustup target add ${TARGET}"${
+        atomics ? ' and "rustup component add rust-src"' : ""
+      }, or on Debian "apt-get install ` +
       'rustc-web cargo-web rust-web-src lld-19"',
   );
 }

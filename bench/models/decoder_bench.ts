@@ -11,7 +11,8 @@ import { bestOf, type Bounds } from "../harness.ts";
 import { syntheticCheckpoint } from "./synthetic_checkpoint.ts";
 
 const LAYERS = 15;
-const CONFIG: JsonObject = {
+/** The model that is timed. */
+export const DECODER_CONFIG: JsonObject = {
   model_type: "gemma3n_text",
   vocab_size: 16384,
   vocab_size_per_layer_input: 16384,
@@ -45,7 +46,7 @@ const TOLERANCES: Readonly<Record<Dtype, number>> = {
 
 /** Validates against the reference, then prints tokens per second and shares of the bounds. */
 export async function benchDecoder(bounds: Bounds): Promise<void> {
-  const source = syntheticCheckpoint(CONFIG);
+  const source = syntheticCheckpoint(DECODER_CONFIG);
   const decode = new Map<Dtype, number>();
   for (const dtype of DTYPES) {
     await using model = await load(source, "wasm", dtype);
@@ -65,7 +66,10 @@ async function benchPrefill(
   dtype: Dtype,
   bounds: Bounds,
 ): Promise<void> {
-  const { vocab_size: V, hidden_size: D } = CONFIG as Record<string, number>;
+  const { vocab_size: V, hidden_size: D } = DECODER_CONFIG as Record<
+    string,
+    number
+  >;
   const weights = weightsOf(source) - V! * D!;
   const rate = dtype === "f32"
     ? bounds.multiplyAddsPerSecond
@@ -142,7 +146,7 @@ async function validate(
 /** Values of the tensors that a token passes; the per-layer table is read by row. */
 function weightsOf(source: Source): number {
   const { vocab_size_per_layer_input: rows, hidden_size_per_layer_input: P } =
-    CONFIG as Record<string, number>;
+    DECODER_CONFIG as Record<string, number>;
   const file = source.open("model.safetensors") as Uint8Array;
   return file.byteLength / 2 - rows! * LAYERS * P!;
 }

@@ -13,23 +13,40 @@ export type DeviceOption = "auto" | "wasm" | "reference";
 /** Number format of the weights. `"auto"` is f32 below 100 M parameters, else q4. */
 export type DtypeOption = "auto" | ComputeDtype;
 
+/** Threads to compute with: a number, or `"auto"` by the processors there are. */
+export type ThreadsOption = "auto" | number;
+
 /** Devices by option, the names a message lists. */
 const DEVICES: readonly DeviceOption[] = ["auto", "wasm", "reference"];
 /** What this version computes with, for messages. */
 const DTYPES: readonly DtypeOption[] = ["auto", "f32", "q8", "q4"];
 const AUTO_F32_PARAMETERS = 100e6;
+/** More threads than this seldom make memory faster. */
+const AUTO_MAX_THREADS = 8;
+/** With more processors than this, one is left to others. */
+const FEW_PROCESSORS = 4;
+
+/** Options of {@link deviceFactory}. */
+export interface DeviceFactoryOptions {
+  readonly platform: Platform;
+  readonly device: DeviceOption;
+  readonly threads: ThreadsOption;
+  /** Kernels compiled by the caller. */
+  readonly wasmModule: WebAssembly.Module | undefined;
+  readonly warn: (warning: string) => void;
+}
 
 /**
  * Makes devices of the wanted kind.
  *
  * @throws {UnsupportedError} For "webgpu", which is not there yet.
- * @throws {InputError} For an unknown name.
+ * @throws {InputError} For an unknown name, or threads that are no number above 0.
  */
 export function deviceFactory(
-  device: DeviceOption,
-  platform: Platform,
-  wasmModule: WebAssembly.Module | undefined,
+  { platform, device, threads: wanted, wasmModule: module, warn }:
+    DeviceFactoryOptions,
 ): () => Promise<Device> {
+  const threads = resolveThreads(wanted, platform);
   switch (device) {
     case "reference":
       return () => createReferenceDevice({ platform });
@@ -39,11 +56,40 @@ export function deviceFactory(
         const { createWasmDevice } = await import(
           "../backends/wasm/device.ts"
         );
-        return await createWasmDevice({ platform, module: wasmModule });
+        return await createWasmDevice({
+          platform,
+          threads,
+          module,
+          onWarning: warn,
+        });
       };
     default:
       throw unknownDevice(device satisfies never);
   }
+}
+
+/**
+ * Decides the number of threads: as many as there are processors, at most 8,
+ * less one above 4. Where a runtime has no threads, `"auto"` is 1.
+ *
+ * @throws {InputError} When it is no whole number above 0.
+ */
+export function resolveThreads(
+  threads: ThreadsOption,
+  { availableParallelism, startWorker }: Platform,
+): number {
+  if (threads === "auto") {
+    const possible = startWorker !== undefined &&
+      typeof SharedArrayBuffer !== "undefined";
+    if (!possible) return 1;
+    const most = Math.min(availableParallelism, AUTO_MAX_THREADS);
+    return Math.max(1, most > FEW_PROCESSORS ? most - 1 : most);
+  }
+  if (Number.isInteger(threads) && threads > 0) return threads;
+  throw new InputError(
+    `Cannot compute with threads = ${threads}: wanted a whole number above 0, ` +
+      'or "auto"',
+  );
 }
 
 function unknownDevice(device: string): Error {

@@ -76,19 +76,17 @@ export class LoadedModel implements AsyncDisposable {
     options: ModelOptions,
     { towers, head }: ModelParts,
   ): Promise<LoadedModel> {
-    const { device = "auto", dtype = "auto", onProgress } = options;
-    const createDevice = deviceFactory(device, platform, options.wasmModule);
+    const { device = "auto", dtype = "auto", threads = 1 } = options;
+    const { wasmModule, onProgress } = options;
+    const createDevice = deviceFactory(
+      { platform, device, threads, wasmModule, warn },
+    );
     const whole = await readConfig(files);
     const config = towers ? whole : decoderConfig(whole);
     const generationJson = await readJson(files, "generation_config.json");
     const generationConfig = generationJson === undefined
       ? { eosTokenId: config.textConfig.eosTokenId }
       : parseGenerationConfig(generationJson, warn);
-    if ((options.threads ?? 1) > 1) {
-      warn(
-        `Threads: ${options.threads} were asked for, this version computes with 1`,
-      );
-    }
     const checkpoint = await openCheckpoint(files);
     try {
       const format = resolveDtype(dtype, checkpoint);

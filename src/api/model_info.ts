@@ -54,9 +54,12 @@ export async function modelInfo(
   source: ModelSource,
   options: ModelOptions = {},
 ): Promise<ModelInfo> {
-  const { platform, files } = await openSource(source, options);
-  const { device = "auto", dtype = "auto", wasmModule } = options;
-  const createDevice = deviceFactory(device, platform, wasmModule);
+  const { platform, files, warn } = await openSource(source, options);
+  const { device = "auto", dtype = "auto", threads = 1 } = options;
+  const { wasmModule } = options;
+  const createDevice = deviceFactory(
+    { platform, device, threads, wasmModule, warn },
+  );
   const config = await readConfig(files);
   await using checkpoint = await openCheckpoint(files);
   const format = resolveDtype(dtype, checkpoint);

@@ -6,7 +6,7 @@ import type { ModelFiles } from "../io/model_files.ts";
 import type { PartProgress } from "../models/gemma3n/media_towers.ts";
 import { detectPlatform } from "../platform/detect.ts";
 import type { Platform } from "../platform/platform.ts";
-import type { DeviceOption, DtypeOption } from "./devices.ts";
+import type { DeviceOption, DtypeOption, ThreadsOption } from "./devices.ts";
 
 /** Options for finding files and being told things. */
 export interface SourceOptions {
@@ -26,8 +26,12 @@ export interface ModelOptions extends SourceOptions {
   readonly device?: DeviceOption | undefined;
   /** Number format of the weights. Default `"auto"`. */
   readonly dtype?: DtypeOption | undefined;
-  /** Threads to compute with. Default and most: 1. */
-  readonly threads?: number | undefined;
+  /**
+   * Threads to compute with while the calling one stays free. `"auto"` takes as
+   * many as there are processors, at most 8, less one above 4. Default 1: the
+   * calling thread computes. Results are the same with any number.
+   */
+  readonly threads?: ThreadsOption | undefined;
   /** Most tokens of a sequence, prompt included. Default: the model's own limit, at most 4096. */
   readonly contextLength?: number | undefined;
   /** Sequences of `contextLength` there is room for. Default 4. */

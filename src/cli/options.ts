@@ -2,7 +2,7 @@
 // numbers.
 import { type Command, InvalidArgumentError, Option } from "commander";
 
-import type { DeviceOption, DtypeOption } from "../../mod.ts";
+import type { DeviceOption, DtypeOption, ThreadsOption } from "../../mod.ts";
 
 /** Options for loading a model. */
 export interface ModelFlags {
@@ -10,7 +10,7 @@ export interface ModelFlags {
   readonly revision?: string;
   readonly device?: DeviceOption;
   readonly dtype?: DtypeOption;
-  readonly threads?: number;
+  readonly threads?: ThreadsOption;
   readonly contextLength?: number;
 }
 
@@ -37,7 +37,11 @@ export function addModelOptions(command: Command): Command {
       new Option("--dtype <name>", "format of the weights (default: auto)")
         .choices(DTYPES),
     )
-    .option("--threads <count>", "threads to compute with", positiveInteger)
+    .option(
+      "--threads <count>",
+      "threads to compute with, or auto (default: 1)",
+      threadCount,
+    )
     .option(
       "--context-length <tokens>",
       "most tokens of prompt and answer (default: the model's, at most 4096)",
@@ -77,6 +81,10 @@ export function positiveInteger(text: string): number {
     throw new InvalidArgumentError("It is not a whole number of at least 1.");
   }
   return value;
+}
+
+function threadCount(text: string): ThreadsOption {
+  return text === "auto" ? "auto" : positiveInteger(text);
 }
 
 /** Collects the values of an option that may be repeated. */

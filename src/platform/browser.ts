@@ -1,7 +1,7 @@
 // The platform of browsers, their workers and other runtimes that offer web
 // standards alone. There are no local files; callers pass Blobs or addresses.
 import { UnsupportedError } from "../core/errors.ts";
-import type { Platform } from "./platform.ts";
+import type { Platform, PlatformWorker, WorkerEvents } from "./platform.ts";
 
 /** Makes the platform of browsers. */
 export function createBrowserPlatform(): Platform {
@@ -19,6 +19,36 @@ export function createBrowserPlatform(): Platform {
     now: () => performance.now(),
     availableParallelism: globalThis.navigator?.hardwareConcurrency ?? 1,
     env: () => undefined,
+    ...("Worker" in globalThis ? { startWorker } : {}),
+  };
+}
+
+/** A blob's address, unlike a data: address, may share memory with the page. */
+function startWorker(
+  source: string,
+  data: unknown,
+  { onMessage, onEnd }: WorkerEvents,
+): PlatformWorker {
+  const script =
+    `self.onmessage = ({ data }) => (${source})(data, (message) => postMessage(message));`;
+  const blob = new Blob([script], { type: "text/javascript" });
+  const url = URL.createObjectURL(blob);
+  const worker = new Worker(url, { type: "module" });
+  worker.onmessage = ({ data }) => {
+    URL.revokeObjectURL(url);
+    onMessage(data);
+  };
+  worker.onerror = (event) => {
+    event.preventDefault(); // it is told to the caller
+    onEnd(event.message || "it cannot start");
+  };
+  worker.postMessage(data);
+  return {
+    terminate() {
+      worker.onerror = null;
+      worker.terminate();
+      return Promise.resolve();
+    },
   };
 }
 

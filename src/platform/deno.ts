@@ -1,7 +1,12 @@
 // Deno's platform. Files go through node:fs, whose positional reads are as fast
 // as Deno's own and, unlike seek and read, may run concurrently.
 import type { Platform } from "./platform.ts";
-import { createNodeFile, openNodeFile, statNodePath } from "./node.ts";
+import {
+  createNodeFile,
+  openNodeFile,
+  startNodeWorker,
+  statNodePath,
+} from "./node.ts";
 
 /** Whether this is Deno. */
 export function isDeno(): boolean {
@@ -19,6 +24,7 @@ export function createDenoPlatform(): Platform {
     yieldToEventLoop: () => new Promise((resolve) => setImmediate(resolve)),
     now: () => performance.now(),
     availableParallelism: navigator.hardwareConcurrency,
+    startWorker: startNodeWorker,
     env: readEnv,
   };
 }

@@ -2,7 +2,13 @@
 // that bundlers for browsers do not look for them. Deno and Bun offer the same
 // modules and build on what is here.
 import { UnsupportedError } from "../core/errors.ts";
-import type { Platform, PlatformFile, PlatformFileWriter } from "./platform.ts";
+import type {
+  Platform,
+  PlatformFile,
+  PlatformFileWriter,
+  PlatformWorker,
+  WorkerEvents,
+} from "./platform.ts";
 import type { PromptResult, Terminal } from "./terminal.ts";
 
 /** Whether this is Node, or a runtime that passes for it. */
@@ -25,6 +31,7 @@ export function createNodePlatform(): Platform {
     yieldToEventLoop: () => new Promise((resolve) => setImmediate(resolve)),
     now: () => performance.now(),
     availableParallelism: availableParallelism(),
+    startWorker: startNodeWorker,
     env: (name) => env[name],
   };
 }
@@ -102,6 +109,38 @@ export async function statNodePath(
     if (code === "ENOENT" || code === "ENOTDIR") return "missing";
     throw error;
   }
+}
+
+/**
+ * {@link Platform.startWorker} by node:worker_threads. Deno's own workers would
+ * keep the process alive, and hang its end while they sleep in WebAssembly.
+ */
+export function startNodeWorker(
+  source: string,
+  data: unknown,
+  { onMessage, onEnd }: WorkerEvents,
+): PlatformWorker {
+  const { Worker } = nodeProcess().getBuiltinModule("node:worker_threads");
+  const script =
+    'import { parentPort, workerData } from "node:worker_threads";' +
+    `(${source})(workerData, (message) => parentPort.postMessage(message));`;
+  // No file: a package may lie behind an address, or in a bundle.
+  const url = new URL(`data:text/javascript,${encodeURIComponent(script)}`);
+  const worker = new Worker(url, { workerData: data, execArgv: [] });
+  let terminated = false;
+  const end = (reason: string) => {
+    if (!terminated) onEnd(reason);
+  };
+  worker.on("message", onMessage);
+  worker.on("error", (error) => end(String(error)));
+  worker.on("exit", () => end("it has ended"));
+  worker.unref();
+  return {
+    async terminate() {
+      terminated = true;
+      await worker.terminate();
+    },
+  };
 }
 
 /** Makes the terminal of Node, Deno and Bun. */

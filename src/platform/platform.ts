@@ -24,6 +24,20 @@ export interface PlatformFileWriter {
   discard(): Promise<void>;
 }
 
+/** A thread that runs a script of its own. */
+export interface PlatformWorker {
+  /** Ends the thread, whatever it does, and tells nobody. */
+  terminate(): Promise<void>;
+}
+
+/** What a {@link PlatformWorker} reports. */
+export interface WorkerEvents {
+  /** Called with each value the script posts. */
+  onMessage(message: unknown): void;
+  /** Called when the script cannot start, throws, or has ended. */
+  onEnd(reason: string): void;
+}
+
 /** What a runtime (Deno, Bun, Node, a browser) offers. */
 export interface Platform {
   /** The runtime's name. */
@@ -42,6 +56,18 @@ export interface Platform {
   now(): number;
   /** Logical processors available to the process. */
   readonly availableParallelism: number;
+  /**
+   * Starts a thread that does not keep the process alive; absent where there
+   * are none.
+   *
+   * @param source JavaScript of a function `(data, post) => void`, which the
+   * thread calls with a copy of `data` and a way to send messages
+   */
+  startWorker?(
+    source: string,
+    data: unknown,
+    events: WorkerEvents,
+  ): PlatformWorker;
   /** An environment variable, or `undefined` when unset, unreadable or unknown to the runtime. */
   env(name: string): string | undefined;
 }

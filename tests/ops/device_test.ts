@@ -19,7 +19,7 @@ const SPEC = { capacity: 4, kvHeads: 1, headDim: 4 };
 function testLife(target: TestDevice): void {
   test(`a device (${target.name}) takes declarations only before allocate()`, async () => {
     await using device = await target.create();
-    assert.equal(device.name, target.name);
+    assert.equal(device.name, target.kind);
     device.declareWeight({ name: "w", shape: [2], kind: "vector" });
     await device.allocate();
     const spec = { name: "v", shape: [2], kind: "vector" } as const;

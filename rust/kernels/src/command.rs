@@ -6,8 +6,9 @@ use core::slice::{from_raw_parts, from_raw_parts_mut};
 
 /// Words of a command.
 pub const WORDS: usize = 32;
-/// Words before the arguments: operation, units, units of a chunk, cost of a chunk.
-const HEADER: usize = 4;
+/// Words before the arguments: operation, units, units of a chunk, cost of a
+/// chunk, which word is the address of the scratch or 0, its bytes.
+const HEADER: usize = 6;
 
 /// A command in the queue. The work has a number of units, done in chunks
 /// that may run in any order.
@@ -15,6 +16,16 @@ const HEADER: usize = 4;
 pub struct Command([u32; WORDS]);
 
 impl Command {
+    /// The command with the scratch of one of several workers.
+    #[cfg(any(target_feature = "atomics", not(target_arch = "wasm32")))]
+    pub fn for_worker(&self, worker: u32) -> Self {
+        let mut words = self.0;
+        if words[4] != 0 {
+            words[words[4] as usize] += worker * words[5];
+        }
+        Self(words)
+    }
+
     /// Which operation it is.
     pub fn op(&self) -> u32 {
         self.0[0]
@@ -93,5 +104,25 @@ impl Command {
     ) -> RowsMut<'_> {
         // SAFETY: the caller's promise.
         unsafe { RowsMut::from_raw((self.size(i) as *mut f32).add(first), rows, stride, width) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_worker_has_scratch_of_its_own() {
+        let mut words = [0; WORDS];
+        words[4..6].copy_from_slice(&[HEADER as u32 + 1, 64]);
+        words[HEADER..HEADER + 3].copy_from_slice(&[1000, 2000, 3000]);
+        let found = Command(words).for_worker(2);
+        assert_eq!([found.size(0), found.size(1), found.size(2)], [1000, 2128, 3000]);
+    }
+
+    #[test]
+    fn a_command_without_scratch_stays_as_it_is() {
+        let words = core::array::from_fn(|i| if i == 4 { 0 } else { i as u32 });
+        assert_eq!(Command(words).for_worker(3).0, words);
     }
 }

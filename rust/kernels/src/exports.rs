@@ -46,7 +46,12 @@ pub unsafe extern "C" fn execute(
     1
 }
 
-unsafe fn run(command: &Command, chunk: u32) {
+/// Runs a chunk.
+///
+/// # Safety
+///
+/// The command's addresses must be valid, and the chunk run by nobody else.
+pub(crate) unsafe fn run(command: &Command, chunk: u32) {
     // SAFETY: the caller's promise.
     let known = unsafe {
         dispatch_text::run(command, chunk)

@@ -2,6 +2,10 @@
 //! command queue that runs them. Only `exports*.rs`, `command.rs` and
 //! `rows.rs` touch raw memory.
 #![cfg_attr(target_arch = "wasm32", no_std)]
+#![cfg_attr(
+    all(target_arch = "wasm32", target_feature = "atomics"),
+    feature(stdarch_wasm_atomic_wait)
+)]
 
 mod altup;
 mod append_kv;
@@ -23,6 +27,8 @@ mod embedding;
 mod embedding_quantized;
 pub mod exports;
 pub mod exports_quantized;
+#[cfg(any(target_feature = "atomics", not(target_arch = "wasm32")))]
+pub mod exports_threads;
 mod form;
 #[cfg(any(target_feature = "relaxed-simd", test))]
 mod form_relaxed;
@@ -47,6 +53,8 @@ mod rms_norm;
 mod rope;
 mod rows;
 mod scale;
+#[cfg(any(target_feature = "atomics", not(target_arch = "wasm32")))]
+mod schedule;
 mod simd;
 #[cfg(test)]
 mod testing;

@@ -1,4 +1,4 @@
-// The WASM device: SIMD kernels on one thread.
+// The WASM device: SIMD kernels, on the calling thread or on several others.
 import { DeviceError, InputError } from "../../core/errors.ts";
 import { numel, type Shape } from "../../core/shape.ts";
 import type {
@@ -9,42 +9,51 @@ import type {
 } from "../../ops/device.ts";
 import type { KvSpec, KvStore, Ops, Tensor, Weight } from "../../ops/ops.ts";
 import type { Platform } from "../../platform/platform.ts";
-import { compileKernels, instantiateKernels } from "./kernel_module.ts";
+import { compileKernels } from "./kernel_module.ts";
 import { KvRegion } from "./kv_region.ts";
 import {
   type Engine,
-  layOut,
   megabytes,
   packRows,
   type RegionBytes,
-  takeMemory,
 } from "./memory.ts";
 import { createOps } from "./ops.ts";
 import { Pacer } from "./pacer.ts";
 import { align } from "./planner.ts";
 import { Queue } from "./queue.ts";
 import { Recorder } from "./recorder.ts";
+import { type EngineOptions, startEngine } from "./start_engine.ts";
 import { WasmKvStore, WasmWeight } from "./tensors.ts";
 
 /** Options of {@link createWasmDevice}. */
 export interface WasmDeviceOptions {
-  /** Clock and event loop. */
+  /** Clock, event loop and threads. */
   readonly platform: Platform;
+  /** Threads that compute while the calling one waits. Default 1: the calling one computes. */
+  readonly threads?: number | undefined;
+  /** Steps of less work, in about nanoseconds, are not worth the threads. */
+  readonly minSharedCost?: number | undefined;
+  /** Time for the threads to be ready. Default 10 s. */
+  readonly startLimitMs?: number | undefined;
+  /** Told why there is one thread where more were asked for. */
+  readonly onWarning?: ((warning: string) => void) | undefined;
   /** The compiled kernels, where the runtime forbids compiling them; the built-in ones unless given. */
   readonly module?: WebAssembly.Module | undefined;
 }
 
 /**
- * Makes a device that computes with WebAssembly SIMD, on one thread: in
- * float32, products with quantised weights in integers.
+ * Makes a device that computes with WebAssembly SIMD: in float32, products
+ * with quantised weights in integers. Results do not depend on the number of
+ * threads, not by a bit.
  *
  * @throws {DeviceError} When the runtime has no WebAssembly with SIMD.
  */
 export async function createWasmDevice(
-  { platform, module }: WasmDeviceOptions,
+  { threads = 1, ...options }: WasmDeviceOptions,
 ): Promise<Device> {
   try {
-    return new WasmDevice(module ?? await compileKernels(), platform);
+    if (options.module === undefined) await compileKernels();
+    return new WasmDevice({ ...options, threads });
   } catch (cause) {
     throw new DeviceError(
       "Cannot compile the kernels: the runtime refused their WebAssembly " +
@@ -60,7 +69,7 @@ const PLAN_MARGIN = 1.125;
 class WasmDevice implements Device {
   readonly name = "wasm";
   readonly ops: Ops;
-  private readonly module: WebAssembly.Module;
+  private readonly options: EngineOptions;
   private readonly pacer: Pacer;
   private readonly queue: Queue;
   private readonly recorder = new Recorder();
@@ -70,10 +79,11 @@ class WasmDevice implements Device {
   private engine: Engine | undefined;
   private disposed = false;
 
-  constructor(module: WebAssembly.Module, platform: Platform) {
-    this.module = module;
-    this.pacer = new Pacer(platform);
-    this.queue = new Queue(this.pacer);
+  constructor(options: WasmDeviceOptions & { readonly threads: number }) {
+    this.options = options;
+    this.recorder.workers = options.threads;
+    this.pacer = new Pacer(options.platform);
+    this.queue = new Queue(this.pacer, options.minSharedCost);
     this.ops = createOps(this.recorder);
   }
 
@@ -118,13 +128,12 @@ class WasmDevice implements Device {
 
   async allocate(): Promise<void> {
     this.requireUnallocated("take the memory");
-    const bytes = this.requiredBytes();
-    const layout = layOut(bytes);
-    const memory = takeMemory(layout, bytes);
-    const kernels = await instantiateKernels(this.module, memory);
-    this.recorder.bases.weights = layout.weights;
-    this.recorder.bases.kv = layout.kv;
-    this.engine = { memory, kernels, layout };
+    const engine = await startEngine(this.options, this.requiredBytes());
+    const { weights, kv } = engine.layout;
+    this.recorder.bases.weights = weights;
+    this.recorder.bases.kv = kv;
+    this.recorder.workers = engine.pool ? this.options.threads : 1;
+    this.engine = engine;
   }
 
   writeWeight(weight: Weight, rows: WeightRows): Promise<void> {
@@ -192,10 +201,11 @@ class WasmDevice implements Device {
     this.recorder.endStep();
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
+    const pool = this.engine?.pool;
     this.disposed = true;
     this.engine = undefined;
-    return Promise.resolve();
+    await pool?.stop();
   }
 
   private requireRoom(commandBytes: number, arenaBytes: number): void {

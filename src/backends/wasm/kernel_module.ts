@@ -1,12 +1,10 @@
 // The kernel module: compiled once from the bytes inside this package, and
 // instantiated over the memory of each device.
 //
-// There are two builds of one source. Relaxed SIMD multiplies quantised weights
+// There are four builds of one source, with threads and without. Relaxed SIMD multiplies quantised weights
 // faster, but not every runtime has it, and some get it wrong: it is used where
 // it compiles and a trial of its products comes out right.
 import { DeviceError } from "../../core/errors.ts";
-import { kernelsBase64 } from "../../../wasm/kernels.ts";
-import { kernelsRelaxedBase64 } from "../../../wasm/kernels_relaxed.ts";
 
 /** Functions of the kernel module; addresses are byte offsets in its memory. */
 export interface KernelExports {
@@ -63,26 +61,72 @@ export interface KernelExports {
   readonly __heap_base: WebAssembly.Global;
 }
 
+/** What the threaded builds have besides. */
+export interface ThreadExports extends KernelExports {
+  /** Hands a step to the workers of a pool. */
+  start(pool: number, commands: number, count: number): void;
+  /** Works until the pool is stopped. */
+  work(pool: number, worker: number, spins: number): void;
+  /** Makes the workers return. */
+  stop(pool: number): void;
+  /** Turns four f32 x into 3 x + 1. */
+  probe(values: number): void;
+  readonly __stack_pointer: WebAssembly.Global;
+}
+
+/** Options of {@link compileKernels}. */
+export interface KernelOptions {
+  /** With the code of workers; its memory must be shared. Default false. */
+  readonly threads?: boolean;
+}
+
 const PAGE_BYTES = 65536;
 /** Bytes at the start of the memory for the module's stack and data. */
 export const MODULE_BYTES: number = 2 * PAGE_BYTES;
 const WRONG_PRODUCTS = -1;
 
-let compiled: Promise<WebAssembly.Module> | undefined;
+/** The built-in modules, base64. */
+const BUILDS = {
+  plain: () => import("../../../wasm/kernels.ts"),
+  plainThreads: () => import("../../../wasm/kernels_threads.ts"),
+  relaxed: () => import("../../../wasm/kernels_relaxed.ts"),
+  relaxedThreads: () => import("../../../wasm/kernels_relaxed_threads.ts"),
+} as const;
+
+const compiled = new Map<boolean, Promise<WebAssembly.Module>>();
 
 /** Compiles the build that suits the runtime, once. */
-export function compileKernels(): Promise<WebAssembly.Module> {
-  compiled ??= compileBest();
-  return compiled;
+export function compileKernels(
+  { threads = false }: KernelOptions = {},
+): Promise<WebAssembly.Module> {
+  let module = compiled.get(threads);
+  if (module === undefined) {
+    module = compileBest(threads);
+    compiled.set(threads, module);
+  }
+  return module;
 }
 
-async function compileBest(): Promise<WebAssembly.Module> {
-  const relaxed = decodeBase64(kernelsRelaxedBase64);
+async function compileBest(threads: boolean): Promise<WebAssembly.Module> {
+  const relaxed = await readBuild(threads ? "relaxedThreads" : "relaxed");
   if (WebAssembly.validate(relaxed)) {
     const module = await WebAssembly.compile(relaxed);
     if (await multipliesRight(module)) return module;
   }
-  return await WebAssembly.compile(decodeBase64(kernelsBase64));
+  const plain = await readBuild(threads ? "plainThreads" : "plain");
+  return await WebAssembly.compile(plain);
+}
+
+async function readBuild(
+  build: keyof typeof BUILDS,
+): Promise<Uint8Array<ArrayBuffer>> {
+  return decodeBase64((await BUILDS[build]()).base64);
+}
+
+/** Whether a module is a threaded build. */
+export function isThreaded(module: WebAssembly.Module): boolean {
+  return WebAssembly.Module.exports(module)
+    .some(({ name }) => name === "work");
 }
 
 /**
@@ -94,7 +138,11 @@ export async function multipliesRight(
   module: WebAssembly.Module,
 ): Promise<boolean> {
   const pages = MODULE_BYTES / PAGE_BYTES;
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
+  const memory = new WebAssembly.Memory({
+    initial: pages,
+    maximum: pages,
+    shared: isThreaded(module),
+  });
   const kernels = await instantiate(module, memory);
   return kernels.probe_products() !== WRONG_PRODUCTS;
 }

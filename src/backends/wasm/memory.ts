@@ -1,5 +1,6 @@
-// One WebAssembly memory, sized once: the module's stack and data, a staging
-// area for weights, the weights, the key-value stores, and what a step needs.
+// One WebAssembly memory, sized once: the module's stack and data, the workers'
+// stacks, a staging area for weights, the weights, the key-value stores, and
+// what a step needs.
 import {
   type BlockDtype,
   dtypeBytes,
@@ -13,6 +14,7 @@ import type { WeightRows } from "../../ops/device.ts";
 import { type KernelExports, MODULE_BYTES } from "./kernel_module.ts";
 import type { Pacer } from "./pacer.ts";
 import { ALIGNMENT } from "./planner.ts";
+import type { Pool } from "./pool.ts";
 import { F32_BYTES, FORMAT_BITS, type WasmWeight } from "./tensors.ts";
 
 const PAGE_BYTES = 65536;
@@ -23,6 +25,10 @@ const STAGED_ELEMENTS = 65536;
 const STAGING_BYTES = 2 * STAGED_ELEMENTS * F32_BYTES;
 /** The cursor of the queue. */
 export const CURSOR_BYTES: number = ALIGNMENT;
+/** Stack of a worker. */
+export const STACK_BYTES = 65536;
+/** What the workers share, see rust/kernels/src/exports_threads.rs. */
+const POOL_BYTES = 512;
 
 const DTYPE_NUMBERS: Readonly<Record<StorageDtype, number>> = {
   f32: 0,
@@ -39,6 +45,9 @@ export interface RegionBytes {
 
 /** Where each part starts. */
 export interface Layout {
+  /** Schedule of the workers, and the first of their stacks. */
+  readonly pool: number;
+  readonly stacks: number;
   readonly staging: number;
   readonly weights: number;
   readonly kv: number;
@@ -47,14 +56,21 @@ export interface Layout {
   readonly end: number;
 }
 
-/** Puts the parts one after another. */
-export function layOut({ weights, kv, activations }: RegionBytes): Layout {
-  const staging = MODULE_BYTES;
+/** Puts the parts one after another, for so many workers. */
+export function layOut(
+  { weights, kv, activations }: RegionBytes,
+  workers = 0,
+): Layout {
+  const pool = MODULE_BYTES;
+  const stacks = pool + POOL_BYTES;
+  const staging = stacks + workers * STACK_BYTES;
   const weightsStart = staging + STAGING_BYTES;
   const kvStart = weightsStart + weights;
   const cursor = kvStart + kv;
   const activationsStart = cursor + CURSOR_BYTES;
   return {
+    pool,
+    stacks,
     staging,
     weights: weightsStart,
     kv: kvStart,
@@ -62,6 +78,25 @@ export function layOut({ weights, kv, activations }: RegionBytes): Layout {
     activations: activationsStart,
     end: activationsStart + activations,
   };
+}
+
+/** Whether memory can be shared between threads here. */
+export function sharedMemoryWorks(): boolean {
+  // Browsers hide it from pages without cross-origin isolation.
+  if (typeof SharedArrayBuffer === "undefined") return false;
+  try {
+    const limits = { initial: 1, maximum: 1, shared: true };
+    return new WebAssembly.Memory(limits).buffer instanceof SharedArrayBuffer;
+  } catch (error) {
+    if (error instanceof TypeError || error instanceof RangeError) return false;
+    throw error;
+  }
+}
+
+/** Options of {@link takeMemory}. */
+export interface MemoryOptions {
+  /** Whether threads share it. Default false. */
+  readonly shared?: boolean;
 }
 
 /**
@@ -73,6 +108,7 @@ export function layOut({ weights, kv, activations }: RegionBytes): Layout {
 export function takeMemory(
   layout: Layout,
   bytes: RegionBytes,
+  { shared = false }: MemoryOptions = {},
 ): WebAssembly.Memory {
   const pages = Math.ceil(layout.end / PAGE_BYTES);
   const figures = `weights ${megabytes(bytes.weights)}, key-value stores ` +
@@ -85,7 +121,7 @@ export function takeMemory(
     );
   }
   try {
-    return new WebAssembly.Memory({ initial: pages, maximum: pages });
+    return new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
   } catch (cause) {
     throw new DeviceError(
       `Cannot reserve ${megabytes(layout.end)} of WebAssembly memory ` +
@@ -106,6 +142,8 @@ export interface Engine {
   readonly memory: WebAssembly.Memory;
   readonly kernels: KernelExports;
   readonly layout: Layout;
+  /** Threads that compute; without, the calling thread does. */
+  readonly pool: Pool | undefined;
 }
 
 /**

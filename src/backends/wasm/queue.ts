@@ -1,5 +1,6 @@
-// Runs a planned step in slices: the kernels walk the queue by themselves until
-// a budget is spent, then the event loop and the abort signal get their turn.
+// Runs a planned step: on the threads, or here in slices, where the kernels walk
+// the queue by themselves until a budget is spent, then the event loop and the
+// abort signal get their turn.
 import type { Engine } from "./memory.ts";
 import type { Pacer } from "./pacer.ts";
 import type { PlannedStep } from "./recorder.ts";
@@ -10,18 +11,35 @@ const SLICE_MS = 10;
 const FIRST_BUDGET = 2e6;
 /** Costs are guesses: after cheap work a slice must not take on too much dear work. */
 const MAX_BUDGET = 3e7;
+/** Waking threads and hearing from them costs more than they save on less. */
+const MIN_SHARED_COST = 3e5;
 
 /** Runs steps, learning how much work fits into a slice. */
 export class Queue {
   private readonly pacer: Pacer;
+  private readonly minSharedCost: number;
   private budget = FIRST_BUDGET;
 
-  constructor(pacer: Pacer) {
+  /** Steps of less work than `minSharedCost` are computed here. */
+  constructor(pacer: Pacer, minSharedCost = MIN_SHARED_COST) {
     this.pacer = pacer;
+    this.minSharedCost = minSharedCost;
   }
 
   /** Runs a step that was written to memory; rejects with the signal's reason. */
   async run(
+    engine: Engine,
+    step: PlannedStep,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const { pool, layout } = engine;
+    if (pool === undefined || step.cost < this.minSharedCost) {
+      return await this.runHere(engine, step, signal);
+    }
+    await pool.run(layout.activations, step.commands, signal);
+  }
+
+  private async runHere(
     { memory, kernels, layout }: Engine,
     { commands }: PlannedStep,
     signal: AbortSignal | undefined,

@@ -16,10 +16,12 @@ import {
 
 /** Words of a command, as in rust/kernels/src/command.rs. */
 const WORDS = 32;
-const HEADER_WORDS = 4;
+const HEADER_WORDS = 6;
+/** Word with the place of the address of scratch, 0 without; its bytes follow. */
+const SCRATCH_WORD = 4;
 const WORD_BYTES = 4;
 /** Work of a chunk where it can be chosen, in {@link Work.unitCost}s. */
-export const CHUNK_COST = 250_000;
+export const CHUNK_COST = 50_000;
 /** Cost of starting a chunk. */
 const CHUNK_OVERHEAD = 100;
 /** Use of a buffer that is read back: after the last command. */
@@ -46,6 +48,8 @@ export interface PlannedStep {
   readonly commands: number;
   readonly commandBytes: number;
   readonly arenaBytes: number;
+  /** Work of all commands, in {@link Work.unitCost}s. */
+  readonly cost: number;
   /** Writes commands and host values; `commandBase` is aligned, the arena follows. */
   write(memory: ArrayBufferLike, commandBase: number): void;
   /** Address of a tensor of the step. */
@@ -57,6 +61,8 @@ export class Recorder {
   readonly bases: Bases = { weights: 0, kv: 0 };
   /** Whether the step is recorded for its memory needs alone. */
   planning = false;
+  /** Workers that compute chunks at the same time. */
+  workers = 1;
   /** Whether a step runs. */
   running = false;
   /** What the weights and stores of this device carry. */
@@ -66,6 +72,7 @@ export class Recorder {
   private words = new Uint32Array(256 * WORDS);
   private numbers = new Float32Array(this.words.buffer);
   private cursor = 0;
+  private cost = 0;
   private uploads: StepBuffer[] = [];
   private buffers: StepBuffer[] = [];
   private patchedWords: number[] = [];
@@ -86,6 +93,8 @@ export class Recorder {
     this.words[start + 1] = units;
     this.words[start + 2] = perChunk;
     this.words[start + 3] = Math.ceil(perChunk * unitCost) + CHUNK_OVERHEAD;
+    this.words.fill(0, start + SCRATCH_WORD, start + HEADER_WORDS);
+    this.cost += units * unitCost + CHUNK_OVERHEAD;
     this.cursor = start + HEADER_WORDS;
     this.commands++;
     return this;
@@ -120,6 +129,18 @@ export class Recorder {
     this.patchedBuffers.push(buffer);
     this.words[this.cursor++] = offset;
     return this;
+  }
+
+  /** Argument: memory that a chunk has to itself while it is computed. */
+  scratch(bytes: number): this {
+    const command = this.commands - 1;
+    const start = command * WORDS;
+    const size = align(bytes);
+    this.words[start + SCRATCH_WORD] = this.cursor - start;
+    this.words[start + SCRATCH_WORD + 1] = size;
+    const buffer = new StepBuffer(size * this.workers, command);
+    this.buffers.push(buffer);
+    return this.buffer(buffer);
   }
 
   /** A tensor that the next command writes. */
@@ -216,13 +237,15 @@ export class Recorder {
   /** Gives every buffer its place; `kept` stay until the end. */
   plan(kept: readonly WasmTensor[]): PlannedStep {
     for (const { buffer } of kept) buffer.last = KEPT;
-    const { commands, words, uploads, patchedWords, patchedBuffers } = this;
+    const { commands, words, uploads, cost } = this;
+    const { patchedWords, patchedBuffers } = this;
     const arenaBytes = planArena([...uploads, ...this.buffers], commands);
     const commandBytes = align(commands * WORDS * WORD_BYTES);
     return {
       commands,
       commandBytes,
       arenaBytes,
+      cost,
       write(memory, commandBase) {
         const arena = commandBase + commandBytes;
         const count = commands * WORDS;
@@ -247,7 +270,7 @@ export class Recorder {
 
   /** Calls `record`; when it throws, drops what it recorded so far. */
   whole<T>(record: () => T): T {
-    const { commands } = this;
+    const { commands, cost } = this;
     const uploads = this.uploads.length;
     const buffers = this.buffers.length;
     const patches = this.patchedWords.length;
@@ -256,6 +279,7 @@ export class Recorder {
     } catch (error) {
       this.derived.clear();
       this.commands = commands;
+      this.cost = cost;
       this.uploads.length = uploads;
       this.buffers.length = buffers;
       this.patchedWords.length = patches;
@@ -268,6 +292,7 @@ export class Recorder {
   endStep(): void {
     this.step = Symbol("step");
     this.commands = 0;
+    this.cost = 0;
     this.uploads = [];
     this.buffers = [];
     this.patchedWords = [];

@@ -7,8 +7,8 @@ import {
   multipliesRight,
 } from "../../../src/backends/wasm/kernel_module.ts";
 import { DeviceError } from "../../../src/core/errors.ts";
-import { kernelsBase64 } from "../../../wasm/kernels.ts";
-import { kernelsRelaxedBase64 } from "../../../wasm/kernels_relaxed.ts";
+import { base64 as plainBase64 } from "../../../wasm/kernels.ts";
+import { base64 as relaxedBase64 } from "../../../wasm/kernels_relaxed.ts";
 import {
   asWeight,
   randomTensor,
@@ -17,9 +17,9 @@ import {
   type TestTensor,
 } from "../../testing.ts";
 
-const plain = Uint8Array.from(atob(kernelsBase64), (c) => c.charCodeAt(0));
+const plain = Uint8Array.from(atob(plainBase64), (c) => c.charCodeAt(0));
 const relaxed = Uint8Array.from(
-  atob(kernelsRelaxedBase64),
+  atob(relaxedBase64),
   (c) => c.charCodeAt(0),
 );
 const hasRelaxed = WebAssembly.validate(relaxed) &&
@@ -31,6 +31,7 @@ function products(
 ): Promise<TestTensor> {
   const target = {
     name: "wasm",
+    kind: "wasm",
     create: () => createWasmDevice({ platform: testPlatform, module }),
   } as const;
   const x = randomTensor([9, 256], { seed: 1 });

@@ -107,14 +107,14 @@ function attend(
   const seen = Math.min(firstPosition + rows, window ?? Infinity);
   const keys = r.bases.kv + store.offset;
   const shape = [rows, heads, headDim];
-  const room = r.room(HEAD_GROUP * headDim * F32_BYTES);
   r.begin(
     OP.attention,
     workOf(size === 0 ? 0 : rows, size * seen * ATTENTION_COST),
   )
     .tensor(r.view(q, shape, firstRow * size))
     .sizes(keys, keys + ringBytes(store))
-    .tensor(r.view(out, shape, firstRow * size)).buffer(room)
+    .tensor(r.view(out, shape, firstRow * size))
+    .scratch(HEAD_GROUP * headDim * F32_BYTES)
     .sizes(heads, headDim, kvHeads, ringRows(store), firstPosition, window ?? 0)
     .number(scale);
 }

@@ -7,7 +7,6 @@ import { OP } from "../op_codes.ts";
 import { CHUNK_COST, type Recorder } from "../recorder.ts";
 import {
   F32_BYTES,
-  type StepBuffer,
   TILE,
   type WasmTensor,
   type WasmWeight,
@@ -77,13 +76,11 @@ export function pictureOps(r: Recorder): PictureOps {
         unitCost: keys * width,
       })
         .tensor(r.own(k)).buffer(tiles).sizes(keys, 1, width, 0, places, KEYS);
-      const room = r.room(HEAD_GROUP * width * F32_BYTES);
       const out = r.output(shape);
       const cost = heads * width * keys * ATTENTION_COST;
       r.begin(OP.multiQueryAttention, workOf(cost === 0 ? 0 : rows, cost))
-        .tensor(r.own(q)).buffer(tiles).tensor(r.own(v)).tensor(out).buffer(
-          room,
-        )
+        .tensor(r.own(q)).buffer(tiles).tensor(r.own(v)).tensor(out)
+        .scratch(HEAD_GROUP * width * F32_BYTES)
         .sizes(heads, width, keys).number(options.scale);
       return out;
     },
@@ -129,9 +126,9 @@ function convolve(
   // Blocks of four rows are what the product is made for.
   const wanted = Math.ceil(CHUNK_COST / unitCost / 4) * 4;
   const unitsPerChunk = Math.min(wanted, WINDOW_BLOCK);
-  const room: StepBuffer = r.room(unitsPerChunk * k * F32_BYTES);
   r.begin(OP.conv2d, { units: places, unitCost, unitsPerChunk })
-    .tensor(x).weight(weight).tensor(out).buffer(room);
+    .tensor(x).weight(weight).tensor(out)
+    .scratch(unitsPerChunk * k * F32_BYTES);
   windows(r, x, weight, options, shape);
   r.sizes(outputs);
   return out;

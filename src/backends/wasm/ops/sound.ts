@@ -63,14 +63,13 @@ export function soundOps(r: Recorder): SoundOps {
       const [rows, heads, width] = shape as readonly [number, number, number];
       const { past, future, softcap } = options;
       const span = past + future + 1;
-      const scores = r.room(span * F32_BYTES);
       const out = r.output(shape);
       r.begin(OP.relativeAttention, {
         units: heads * width === 0 ? 0 : rows,
         unitCost: heads * span * (width + 2 * EXP_COST),
       });
       for (const x of [q, k, v, positions, valid]) r.tensor(r.own(x));
-      r.tensor(out).buffer(scores)
+      r.tensor(out).scratch(span * F32_BYTES)
         .sizes(rows, heads, width, past, future).number(softcap);
       return out;
     },

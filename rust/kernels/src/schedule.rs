@@ -1,0 +1,282 @@
+//! How workers share a step: the chunks of a command go by an atomic counter to
+//! whoever asks, and the commands come one after another. Nobody waits for a
+//! worker that has no chunk: one that the system has put aside costs nothing.
+
+use core::hint::spin_loop;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Bits of a chunk's number, and of the number of chunks.
+const CHUNK_BITS: u32 = 22;
+const CHUNK_MASK: u64 = (1 << CHUNK_BITS) - 1;
+
+/// What a worker takes: the number of a command, how many chunks it has, and
+/// which of them is next. It says by itself whether there is one, because the
+/// command may be gone when a late worker looks.
+#[derive(Clone, Copy)]
+struct Ticket(u64);
+
+impl Ticket {
+    fn first(command: u32, chunks: u32) -> Self {
+        assert!(u64::from(chunks) < CHUNK_MASK, "a command of too many chunks");
+        Self(u64::from(command) << (2 * CHUNK_BITS) | u64::from(chunks) << CHUNK_BITS)
+    }
+
+    fn command(self) -> u32 {
+        (self.0 >> (2 * CHUNK_BITS)) as u32
+    }
+
+    fn chunks(self) -> u32 {
+        (self.0 >> CHUNK_BITS & CHUNK_MASK) as u32
+    }
+
+    fn chunk(self) -> u32 {
+        (self.0 & CHUNK_MASK) as u32
+    }
+}
+
+/// A value that shares no cache line with another.
+#[repr(C, align(64))]
+struct Line<T>(T);
+
+/// Shared by the host and all workers; all zero before the first step.
+#[repr(C)]
+pub struct Schedule {
+    /// Steps that have ended. The host waits for it.
+    ended: AtomicU32,
+    /// Not 0: the chunks that are left are not to be computed. The host sets it.
+    aborted: AtomicU32,
+    stopped: AtomicU32,
+    count: AtomicU32,
+    ticket: Line<AtomicU64>,
+    /// Chunks of the command that are computed.
+    done: Line<AtomicU32>,
+    /// Counts tickets written anew; workers wait for it.
+    published: Line<AtomicU32>,
+    sleepers: AtomicU32,
+}
+
+/// The commands of the step under way.
+pub trait Work {
+    /// Chunks of a command.
+    fn chunks(&self, command: u32) -> u32;
+    /// Computes a chunk.
+    fn run(&self, command: u32, chunk: u32);
+}
+
+impl Schedule {
+    /// Hands a step of `count` commands to the workers.
+    pub fn start(&self, count: u32) {
+        self.count.store(count, Ordering::Relaxed);
+        // Whoever takes the one chunk of command 0, which is none, begins.
+        self.publish(0, 1);
+    }
+
+    /// Makes the workers return, once they have no chunk.
+    pub fn stop(&self) {
+        self.stopped.store(1, Ordering::SeqCst);
+        self.published.0.fetch_add(1, Ordering::SeqCst);
+        wait::notify(&self.published.0, u32::MAX);
+    }
+
+    /// Works until [`Self::stop`]; looks for work `spins` times before it sleeps.
+    pub fn work(&self, spins: u32, work: &impl Work) {
+        loop {
+            let seen = self.published.0.load(Ordering::SeqCst);
+            if self.stopped.load(Ordering::SeqCst) != 0 {
+                return;
+            }
+            self.take_chunks(work);
+            self.wait(seen, spins);
+        }
+    }
+
+    fn take_chunks(&self, work: &impl Work) {
+        loop {
+            let ticket = Ticket(self.ticket.0.fetch_add(1, Ordering::AcqRel));
+            if ticket.chunk() >= ticket.chunks() {
+                return;
+            }
+            // Numbers of commands are one more than their indices.
+            if ticket.command() > 0 && !self.is_aborted() {
+                work.run(ticket.command() - 1, ticket.chunk());
+            }
+            if self.done.0.fetch_add(1, Ordering::AcqRel) + 1 == ticket.chunks() {
+                self.advance(ticket.command(), work);
+            }
+        }
+    }
+
+    /// Goes on with command `next`. The small ones are not worth sharing.
+    fn advance(&self, mut next: u32, work: &impl Work) {
+        let count = self.count.load(Ordering::Relaxed);
+        while next < count && !self.is_aborted() {
+            let chunks = work.chunks(next);
+            if chunks > 1 {
+                return self.publish(next + 1, chunks);
+            }
+            if chunks == 1 {
+                work.run(next, 0);
+            }
+            next += 1;
+        }
+        self.ended.fetch_add(1, Ordering::SeqCst);
+        wait::notify(&self.ended, u32::MAX);
+    }
+
+    fn publish(&self, command: u32, chunks: u32) {
+        self.done.0.store(0, Ordering::Relaxed);
+        self.ticket.0.store(Ticket::first(command, chunks).0, Ordering::Release);
+        self.published.0.fetch_add(1, Ordering::SeqCst);
+        if self.sleepers.load(Ordering::SeqCst) > 0 {
+            wait::notify(&self.published.0, u32::MAX);
+        }
+    }
+
+    fn wait(&self, seen: u32, spins: u32) {
+        for _ in 0..spins {
+            if self.published.0.load(Ordering::Acquire) != seen {
+                return;
+            }
+            spin_loop();
+        }
+        self.sleepers.fetch_add(1, Ordering::SeqCst);
+        while self.published.0.load(Ordering::SeqCst) == seen {
+            wait::wait(&self.published.0, seen);
+        }
+        self.sleepers.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    fn is_aborted(&self) -> bool {
+        self.aborted.load(Ordering::Relaxed) != 0
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+mod wait {
+    use core::arch::wasm32::{memory_atomic_notify, memory_atomic_wait32};
+    use core::sync::atomic::AtomicU32;
+
+    pub fn wait(word: &AtomicU32, seen: u32) {
+        // SAFETY: the word outlives the call.
+        unsafe { memory_atomic_wait32(word.as_ptr().cast(), seen as i32, -1) };
+    }
+
+    pub fn notify(word: &AtomicU32, waiters: u32) {
+        // SAFETY: the word outlives the call.
+        unsafe { memory_atomic_notify(word.as_ptr().cast(), waiters) };
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+mod wait {
+    use core::sync::atomic::AtomicU32;
+
+    pub fn wait(_: &AtomicU32, _: u32) {
+        std::thread::yield_now();
+    }
+
+    pub fn notify(_: &AtomicU32, _: u32) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::cell::Cell;
+    use std::sync::Mutex;
+
+    fn zeroed() -> Schedule {
+        // SAFETY: all fields are integers.
+        unsafe { core::mem::zeroed() }
+    }
+
+    /// Chunks of each command, and what was run, in order.
+    struct Log {
+        chunks: Vec<u32>,
+        runs: Mutex<Vec<(u32, u32)>>,
+    }
+
+    impl Work for &Log {
+        fn chunks(&self, command: u32) -> u32 {
+            self.chunks[command as usize]
+        }
+
+        fn run(&self, command: u32, chunk: u32) {
+            self.runs.lock().unwrap().push((command, chunk));
+        }
+    }
+
+    /// Runs steps on so many workers; what each ran.
+    fn run_steps(workers: usize, spins: u32, steps: &[Vec<u32>]) -> Vec<Vec<(u32, u32)>> {
+        let (schedule, mut results) = (zeroed(), Vec::new());
+        for chunks in steps {
+            let log = Log { chunks: chunks.clone(), runs: Mutex::default() };
+            schedule.stopped.store(0, Ordering::SeqCst);
+            let ended = schedule.ended.load(Ordering::SeqCst);
+            std::thread::scope(|scope| {
+                for _ in 0..workers {
+                    scope.spawn(|| schedule.work(spins, &&log));
+                }
+                schedule.start(chunks.len() as u32);
+                while schedule.ended.load(Ordering::SeqCst) == ended {
+                    std::thread::yield_now();
+                }
+                schedule.stop();
+            });
+            results.push(log.runs.into_inner().unwrap());
+        }
+        results
+    }
+
+    #[test]
+    fn every_chunk_runs_once_and_commands_in_turn() {
+        let steps = [vec![], vec![1], vec![3, 1, 0, 1, 500, 2, 1], vec![0, 0], vec![40; 50]];
+        for workers in 1..4 {
+            for spins in [0, 100] {
+                let runs = run_steps(workers, spins, &steps);
+                for (chunks, mut found) in steps.iter().zip(runs) {
+                    assert!(found.is_sorted_by_key(|&(command, _)| command));
+                    found.sort();
+                    let wanted: Vec<_> = (0..chunks.len() as u32)
+                        .flat_map(|c| (0..chunks[c as usize]).map(move |chunk| (c, chunk)))
+                        .collect();
+                    assert_eq!(found, wanted, "{workers} workers, {spins} spins");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_abort_leaves_the_rest_and_ends_the_step() {
+        struct Aborting<'a>(&'a Schedule, Cell<u32>);
+        impl Work for Aborting<'_> {
+            fn chunks(&self, _: u32) -> u32 {
+                10
+            }
+            fn run(&self, _: u32, _: u32) {
+                self.1.set(self.1.get() + 1);
+                if self.1.get() == 15 {
+                    self.0.aborted.store(1, Ordering::SeqCst);
+                }
+            }
+        }
+        let schedule = zeroed();
+        let work = Aborting(&schedule, Cell::new(0));
+        schedule.start(100);
+        schedule.take_chunks(&work);
+        assert_eq!(work.1.get(), 15);
+        assert_eq!(schedule.ended.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_late_worker_takes_nothing() {
+        let schedule = zeroed();
+        let log = Log { chunks: vec![2], runs: Mutex::default() };
+        schedule.start(1);
+        schedule.take_chunks(&&log);
+        for _ in 0..10 {
+            schedule.take_chunks(&&log);
+        }
+        assert_eq!(log.runs.into_inner().unwrap().len(), 2);
+        assert_eq!(schedule.ended.load(Ordering::SeqCst), 1);
+    }
+}

@@ -1,0 +1,63 @@
+// Models on several threads: the same bits as on one, and processes that end.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { resolveThreads } from "../../src/api/devices.ts";
+import { InputError } from "../../src/core/errors.ts";
+import { expectedInputs, loadTiny } from "../model.ts";
+import { runScript } from "../platform/runtime.ts";
+import { testPlatform } from "../testing.ts";
+
+const MAX_EXIT_MS = 2000;
+
+for (const threads of [2, 3]) {
+  test(`forward() and generate() on ${threads} threads give the bits of one`, async () => {
+    await using one = await loadTiny("wasm", { threads: 1 });
+    await using many = await loadTiny("wasm", { threads });
+    for (const name of ["window", "mixed", "audio_batch"] as const) {
+      const inputs = await expectedInputs(name);
+      const wanted = await one.forward(inputs);
+      const found = await many.forward(inputs);
+      assert.deepEqual(found.logits, wanted.logits, name);
+      const options = { ...inputs, maxNewTokens: 8 };
+      const { sequences } = await many.generate(options);
+      assert.deepEqual(
+        sequences,
+        (await one.generate(options)).sequences,
+        name,
+      );
+    }
+  });
+}
+
+for (const mode of ["generate", "error"]) {
+  test(`a process with threads ends by itself (${mode})`, async () => {
+    const script = fileURLToPath(new URL("threads_script.ts", import.meta.url));
+    let saidAt = 0;
+    const { code, stdout, stderr } = await runScript(
+      script,
+      [mode],
+      "",
+      () => saidAt = performance.now(),
+    );
+    const waited = performance.now() - saidAt;
+    assert.match(stdout, /done/, stderr);
+    assert.equal(code, mode === "error" ? 1 : 0, stderr);
+    assert.ok(waited < MAX_EXIT_MS, `it ended after ${waited} ms`);
+  });
+}
+
+test('"auto" threads leave a processor to others, and need a runtime that has them', () => {
+  const auto = (availableParallelism: number) =>
+    resolveThreads("auto", { ...testPlatform, availableParallelism });
+  assert.deepEqual([1, 2, 4, 5, 8, 64].map(auto), [1, 2, 4, 4, 7, 7]);
+  const { startWorker: _, ...platform } = testPlatform;
+  assert.equal(resolveThreads("auto", platform), 1);
+  assert.equal(resolveThreads(3, testPlatform), 3);
+});
+
+test("fromPretrained() refuses threads that are no whole number above 0", async () => {
+  for (const threads of [0, -1, 1.5, NaN]) {
+    await assert.rejects(loadTiny("wasm", { threads }), InputError);
+  }
+});
