@@ -20,6 +20,7 @@ import {
 import { createOps } from "./ops.ts";
 import { Pacer } from "./pacer.ts";
 import { align } from "./planner.ts";
+import type { Pool } from "./pool.ts";
 import { Queue } from "./queue.ts";
 import { Recorder } from "./recorder.ts";
 import { type EngineOptions, startEngine } from "./start_engine.ts";
@@ -65,6 +66,9 @@ export async function createWasmDevice(
 
 /** Room for a step, in units of the largest planned one. */
 const PLAN_MARGIN = 1.125;
+
+/** Threads would outlive a device that was forgotten, with all its memory. */
+const forgotten = new FinalizationRegistry<Pool>((pool) => void pool.stop());
 
 class WasmDevice implements Device {
   readonly name = "wasm";
@@ -133,6 +137,7 @@ class WasmDevice implements Device {
     this.recorder.bases.weights = weights;
     this.recorder.bases.kv = kv;
     this.recorder.workers = engine.pool ? this.options.threads : 1;
+    if (engine.pool) forgotten.register(this, engine.pool);
     this.engine = engine;
   }
 
