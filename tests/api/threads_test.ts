@@ -11,22 +11,31 @@ import { testPlatform } from "../testing.ts";
 const MAX_EXIT_MS = 2000;
 
 for (const threads of [2, 3]) {
-  test(`forward() and generate() on ${threads} threads give the bits of one`, async () => {
-    await using one = await loadTiny("wasm", { threads: 1 });
-    await using many = await loadTiny("wasm", { threads });
-    for (const name of ["window", "mixed", "audio_batch"] as const) {
+  for (const name of ["window", "mixed", "audio_batch"] as const) {
+    test(`"${name}" on ${threads} threads gives the bits of one`, async () => {
+      await using one = await loadTiny("wasm", { threads: 1 });
+      await using many = await loadTiny("wasm", { threads });
       const inputs = await expectedInputs(name);
       const wanted = await one.forward(inputs);
       const found = await many.forward(inputs);
-      assert.deepEqual(found.logits, wanted.logits, name);
+      assert.deepEqual(found.logits, wanted.logits);
       const options = { ...inputs, maxNewTokens: 8 };
-      const { sequences } = await many.generate(options);
       assert.deepEqual(
-        sequences,
+        (await many.generate(options)).sequences,
         (await one.generate(options)).sequences,
-        name,
       );
-    }
+    });
+  }
+}
+
+for (const dtype of ["q8", "q4"] as const) {
+  test(`threads give the bits of one in ${dtype}`, async () => {
+    await using one = await loadTiny("wasm", { threads: 1, dtype });
+    await using two = await loadTiny("wasm", { threads: 2, dtype });
+    const inputs = await expectedInputs("window");
+    const wanted = await one.forward(inputs);
+    const found = await two.forward(inputs);
+    assert.deepEqual(found.logits, wanted.logits);
   });
 }
 

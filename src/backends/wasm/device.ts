@@ -137,7 +137,7 @@ class WasmDevice implements Device {
     this.recorder.bases.weights = weights;
     this.recorder.bases.kv = kv;
     this.recorder.workers = engine.pool ? this.options.threads : 1;
-    if (engine.pool) forgotten.register(this, engine.pool);
+    if (engine.pool) forgotten.register(this, engine.pool, this);
     this.engine = engine;
   }
 
@@ -210,6 +210,7 @@ class WasmDevice implements Device {
     const pool = this.engine?.pool;
     this.disposed = true;
     this.engine = undefined;
+    forgotten.unregister(this);
     await pool?.stop();
   }
 
