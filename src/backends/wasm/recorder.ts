@@ -21,7 +21,7 @@ const HEADER_WORDS = 6;
 const SCRATCH_WORD = 4;
 const WORD_BYTES = 4;
 /** Work of a chunk where it can be chosen, in {@link Work.unitCost}s. */
-export const CHUNK_COST = 50_000;
+export const CHUNK_COST = 15_000;
 /** Cost of starting a chunk. */
 const CHUNK_OVERHEAD = 100;
 /** Use of a buffer that is read back: after the last command. */

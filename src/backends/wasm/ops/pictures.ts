@@ -4,7 +4,7 @@ import { numel } from "../../../core/shape.ts";
 import type { Conv2dOptions, Ops } from "../../../ops/ops.ts";
 import { shapes } from "../../../ops/shapes.ts";
 import { OP } from "../op_codes.ts";
-import { CHUNK_COST, type Recorder } from "../recorder.ts";
+import type { Recorder } from "../recorder.ts";
 import {
   F32_BYTES,
   TILE,
@@ -26,6 +26,8 @@ type PictureOps = Pick<
   | "multiQueryAttention"
 >;
 
+/** Work of a chunk: each reads all weights again. */
+const WINDOWS_COST = 250_000;
 /** Most places of the result whose windows are laid out at a time. */
 const WINDOW_BLOCK = 32;
 
@@ -124,7 +126,7 @@ function convolve(
   const k = weight.rowSize;
   const unitCost = k * (COPY_COST + outputs * MULTIPLY_ADD_COST);
   // Blocks of four rows are what the product is made for.
-  const wanted = Math.ceil(CHUNK_COST / unitCost / 4) * 4;
+  const wanted = Math.ceil(WINDOWS_COST / unitCost / 4) * 4;
   const unitsPerChunk = Math.min(wanted, WINDOW_BLOCK);
   r.begin(OP.conv2d, { units: places, unitCost, unitsPerChunk })
     .tensor(x).weight(weight).tensor(out)
