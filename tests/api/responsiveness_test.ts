@@ -8,6 +8,9 @@ import { loadTiny } from "../model.ts";
 const LARGE_GAP_MS = 100;
 const ABORT_MS = 200;
 const PROMPT_TOKENS = 4000;
+/** How long the model is kept busy, and how often at most. */
+const BUSY_MS = 500;
+const ATTEMPTS = 5;
 
 function longPrompt() {
   const ids = Int32Array.from(
@@ -17,19 +20,13 @@ function longPrompt() {
   return { inputIds: hostTensor("int32", [1, PROMPT_TOKENS], ids) };
 }
 
-/**
- * Time between ticks of a timer while `work` runs, of which nine in ten are no
- * larger (the others are a busy machine's), and the whole time.
- */
-async function largeGap(
-  work: () => Promise<unknown>,
-): Promise<{ gap: number; total: number }> {
-  const start = performance.now();
-  let last = start;
-  const gaps: number[] = [];
+/** Largest time between ticks of a timer while `work` runs. */
+async function largestGap(work: () => Promise<void>): Promise<number> {
+  let last = performance.now();
+  let gap = 0;
   const tick = () => {
     const now = performance.now();
-    gaps.push(now - last);
+    gap = Math.max(gap, now - last);
     last = now;
   };
   const timer = setInterval(tick, 5);
@@ -39,9 +36,7 @@ async function largeGap(
     clearInterval(timer);
   }
   tick();
-  gaps.sort((a, b) => a - b);
-  const gap = gaps[Math.floor(0.9 * (gaps.length - 1))]!;
-  return { gap, total: last - start };
+  return gap;
 }
 
 for (const threads of [1, 2]) {
@@ -53,16 +48,21 @@ for (const threads of [1, 2]) {
     const inputs = longPrompt();
     // Kernels are compiled by then.
     await model.forward(inputs, { logitsToKeep: 1 });
-    const { gap, total } = await largeGap(() =>
-      model.forward(inputs, { logitsToKeep: 1 })
-    );
+    // Another process may hold the processor once, but not every time.
+    const gaps: number[] = [];
+    while (gaps.length < ATTEMPTS && !gaps.some((gap) => gap < LARGE_GAP_MS)) {
+      gaps.push(
+        await largestGap(async () => {
+          const start = performance.now();
+          while (performance.now() - start < BUSY_MS) {
+            await model.forward(inputs, { logitsToKeep: 1 });
+          }
+        }),
+      );
+    }
     assert.ok(
-      total > 2 * LARGE_GAP_MS,
-      `the prefill took only ${total} ms and shows nothing`,
-    );
-    assert.ok(
-      gap < LARGE_GAP_MS,
-      `gaps were up to ${gap} ms of ${total}`,
+      gaps.some((gap) => gap < LARGE_GAP_MS),
+      `the largest gaps were ${gaps} ms`,
     );
   });
 }
