@@ -66,7 +66,7 @@ export {
   type ConvertResult,
   convertToGguf,
 } from "./src/convert/convert_to_gguf.ts";
-export type { ComputeDtype } from "./src/core/dtype.ts";
+export type { ComputeDtype, WeightFormat } from "./src/core/dtype.ts";
 export {
   CheckpointError,
   type CheckpointErrorOptions,
