@@ -36,8 +36,8 @@ export interface Score {
 
 /** The text without its article, capitals and marks. */
 export function normalized(text: string): string {
-  return text.toLowerCase().replace(/[.,?!'"]/g, "").trim()
-    .replace(/^(a|an|the) /, "").replace(/\s+/g, " ");
+  return text.toLowerCase().replace(/[.,?!'"]/g, "").replace(/\s+/g, " ")
+    .trim().replace(/^(a|an|the) /, "");
 }
 
 /** Whether an answer is one of those that are right. */

@@ -22,16 +22,16 @@ ROW = 256
 KINDS = ("one picture", "two pictures", "speech", "text")
 ONE, TWO, SPEECH, TEXT = range(4)
 # There are most texts and fewest clips in a batch.
-KIND_WEIGHTS = (1.5, 3.0, 3.0, 0.3)
+KIND_WEIGHTS = (1.5, 3.0, 3.0, 0.5)
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Rows of a batch by what they start with; the rest of each row is filled with text."""
 
-    single: int = 80
-    double: int = 20
-    audio: int = 40
+    single: int = 104
+    double: int = 24
+    audio: int = 48
     text: int = 2
 
     @property
