@@ -108,7 +108,8 @@ class Trainee(nn.Module):
         return torch.where(out.audio_mel_mask[..., None], padding.to(soft.dtype), soft), padding[0].to(soft.dtype)
 
     def losses(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """The loss of the answers, of the picture classes and of the phonemes, [3]; which answer tokens are right."""
+        """[4]: the losses of the answers, the picture classes and the phonemes, and the share of the picture features'
+        energy that tells pictures apart; and which answer tokens are right."""
         images = self.pictures(batch["pixels"])
         sounds, padding = self.sounds(batch["mel"], batch["padded"])
         width = images.shape[-1]
@@ -120,12 +121,14 @@ class Trainee(nn.Module):
         token_loss = F.cross_entropy(logits, batch["targets"], reduction="none")
         answers = (token_loss * batch["weights"]).sum() / batch["weights"].sum()
         # Normalized over the batch: what all pictures have in common must earn nothing.
-        scores = self.picture_head(F.batch_norm(images.float().mean(1), None, None, training=True))
+        pooled = images.float().mean(1)
+        apart = pooled.detach().var(0).mean() / images.detach().float().pow(2).mean()
+        scores = self.picture_head(F.batch_norm(pooled, None, None, training=True))
         known = batch["classes"] >= 0
         picture = F.cross_entropy(scores, batch["classes"].clamp(min=0), reduction="none")
         picture = (picture * known).sum() / known.sum().clamp(min=1)
         phonemes = self.phoneme_head(sounds.float()).reshape(-1, PHONEMES)
         phoneme = F.cross_entropy(phonemes, batch["phonemes"].reshape(-1))
-        return torch.stack([answers, picture, phoneme]).float(), logits.argmax(-1) == batch["targets"]
+        return torch.stack([answers, picture, phoneme, apart]).float(), logits.argmax(-1) == batch["targets"]
 
 

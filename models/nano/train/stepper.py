@@ -18,7 +18,7 @@ class Stepper:
         self.graph: torch.cuda.CUDAGraph | None = None
 
     def compute(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """The three losses, and which answer tokens are right; leaves the gradients on the parameters."""
+        """What Trainee.losses() gives: three losses, how far pictures differ, and which answer tokens are right; leaves the gradients on the parameters."""
         self.trainee.zero_grad(set_to_none=True)
         on_gpu = self.device.type == "cuda"
         with torch.autocast("cuda", torch.bfloat16, enabled=on_gpu, cache_enabled=not self.captured):

@@ -94,9 +94,9 @@ class Log:
         print(line, flush=True)
 
     def write_step(self, step: int, steps: int, losses: torch.Tensor, right: torch.Tensor, kinds: torch.Tensor, norm: torch.Tensor) -> None:
-        answers, picture, phoneme = (round(loss, 4) for loss in losses.tolist())
+        answers, picture, phoneme, apart = (round(value, 4) for value in losses.tolist())
         shares = {name: round(right[kinds == i].float().mean().item(), 4) for i, name in enumerate(KINDS)}
-        self.write(step=step, of=steps, answers=answers, picture=picture, phoneme=phoneme, norm=round(norm.item(), 3), right=shares)
+        self.write(step=step, of=steps, answers=answers, picture=picture, phoneme=phoneme, apart=apart, norm=round(norm.item(), 3), right=shares)
 
 
 class Clock:
