@@ -140,6 +140,7 @@ export function assertClose(
 export interface TestWeight extends TestTensor {
   readonly kind: WeightKind;
   readonly format?: WeightFormat | undefined;
+  readonly sparseInput?: boolean;
 }
 
 /** A tensor as a weight of this kind, kept in `format`. */
@@ -180,9 +181,11 @@ export async function setUp<W extends Record<string, TestWeight>>(
 ): Promise<Setup<W>> {
   const device = await create();
   const declared = Object.fromEntries(
-    Object.entries(weights).map(([name, { shape, kind, format }]) => [
+    Object.entries(weights).map((
+      [name, { shape, kind, format, sparseInput }],
+    ) => [
       name,
-      device.declareWeight({ name, shape, kind, format }),
+      device.declareWeight({ name, shape, kind, format, sparseInput }),
     ]),
   ) as { [K in keyof W]: Weight };
   device.reserveKv(kv);

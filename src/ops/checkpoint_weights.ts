@@ -97,7 +97,8 @@ export class CheckpointWeights implements WeightLoader {
     const { rows, rowBytes, dtype } = stored;
     const spec = { name: full, shape, kind };
     const format = this.#chooseFormat(spec, dtype);
-    const weight = this.#device.declareWeight({ ...spec, format });
+    const { sparseInput } = options;
+    const weight = this.#device.declareWeight({ ...spec, format, sparseInput });
     this.#declared.push({
       name: full,
       weight,

@@ -37,6 +37,11 @@ export interface WeightSpec {
    * are whole groups of 32 ({@link canQuantize}).
    */
   readonly format?: WeightFormat | undefined;
+  /**
+   * Of a matrix: whether the rows it multiplies are mostly zeros. A device may
+   * lay it out so that columns for zeros need not be read.
+   */
+  readonly sparseInput?: boolean | undefined;
 }
 
 /** Whether a weight can be kept in other formats than f32. */

@@ -111,6 +111,11 @@ export interface Ops {
   embedding(table: Weight, ids: Int32Array, scale: number): Tensor;
   /** `x @ w^T`: x `[..., K]`, matrix `[F, K]` -> `[..., F]`. */
   matmul(x: Tensor, w: Weight): Tensor;
+  /**
+   * `gelu(gate) * (x @ w^T)`: x `[..., K]`, matrix `[F, K]`, gate `[..., F]` ->
+   * `[..., F]`. Where the gate is zero a device need not compute the product.
+   */
+  gatedMatmul(x: Tensor, w: Weight, gate: Tensor): Tensor;
 
   // Elementwise. `a` and `b` have the same shape.
 

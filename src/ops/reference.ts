@@ -23,6 +23,7 @@ import { pictureOps } from "./reference/pictures.ts";
 import { Recorder } from "./reference/recorder.ts";
 import { rowOps } from "./reference/rows.ts";
 import { soundOps } from "./reference/sound.ts";
+import { shapes } from "./shapes.ts";
 
 /** Options of {@link createReferenceDevice}. */
 export interface ReferenceDeviceOptions {
@@ -57,6 +58,10 @@ class ReferenceDevice implements Device {
       ...decoderOps(this.recorder),
       ...pictureOps(this.recorder),
       ...soundOps(this.recorder),
+      gatedMatmul: (x, w, gate) => {
+        shapes.gatedMatmul(x, w, gate);
+        return this.ops.geluMul(gate, this.ops.matmul(x, w));
+      },
     };
   }
 

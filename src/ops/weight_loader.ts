@@ -11,6 +11,8 @@ export interface WeightOptions {
    * few parameters that are never used as stored. Needs the kind `vector`.
    */
   readonly map?: ((value: number) => number) | undefined;
+  /** Whether a matrix multiplies rows that are mostly zeros, see `WeightSpec`. */
+  readonly sparseInput?: boolean | undefined;
 }
 
 /** Turns checkpoint names into weights of a device. */

@@ -46,6 +46,11 @@ const ACCEPTED: readonly [string, () => readonly number[], number[]][] = [
   ["stack", () => shapes.stack([of(2, 3), of(2, 3)]), [2, 2, 3]],
   ["embedding", () => shapes.embedding(of(5, 3), ids(4, 0), 1), [2, 3]],
   ["matmul", () => shapes.matmul(of(2, 3, 4), of(6, 4)), [2, 3, 6]],
+  [
+    "gatedMatmul",
+    () => shapes.gatedMatmul(of(2, 3, 4), of(6, 4), of(2, 3, 6)),
+    [2, 3, 6],
+  ],
   ["matmul of a row", () => shapes.matmul(of(4), of(6, 4)), [6]],
   ["scaleRows", () => shapes.scaleRows(of(2, 3), of(1, 2)), [2, 3]],
   ["glu", () => shapes.glu(of(3, 8)), [3, 4]],
@@ -121,6 +126,16 @@ const REFUSED: readonly [string, () => unknown, RegExp][] = [
   ["embedding", () => shapes.embedding(of(5, 3), ids(5), 1), /holds 5/],
   ["matmul", () => shapes.matmul(of(2, 3), of(3, 2)), /last dimension/],
   ["matmul", () => shapes.matmul(of(2, 3), of(3)), /wanted \[F,K\]/],
+  [
+    "gatedMatmul",
+    () => shapes.gatedMatmul(of(2, 3), of(5, 2), of(2, 5)),
+    /last dimension/,
+  ],
+  [
+    "gatedMatmul",
+    () => shapes.gatedMatmul(of(2, 3), of(5, 3), of(2, 3)),
+    /"gate" has shape \[2,3\], wanted \[2,5\]/,
+  ],
   ["add", () => shapes.add(of(2, 3), of(3, 2)), /\[3,2\], wanted \[2,3\]/],
   ["mul", () => shapes.mul(of(2, 3), of(6)), /wanted \[2,3\]/],
   ["addScaled", () => shapes.addScaled(of(2), of(3), 1), /wanted \[2\]/],

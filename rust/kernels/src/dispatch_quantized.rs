@@ -3,11 +3,13 @@
 
 use crate::command::Command;
 use crate::embedding_quantized::embedding_quantized;
+use crate::gated_matmul::gated_matmul;
 use crate::matmul_quantized::Activations;
-use crate::products::{matmul_q4, matmul_q8};
+use crate::panel::{PANEL_TILES, gather_tile};
+use crate::products::{matmul_q4, matmul_q8, panel_q4, panel_q8};
 use crate::quantize_rows::{quantize_block, quantize_row};
 use crate::quantized::{
-    BLOCK_QUADS, BLOCK_ROWS, GROUP, Q4Group, Q8Group, ROW_QUADS, WeightGroup, blocks_of,
+    BLOCK_QUADS, BLOCK_ROWS, GROUP, Q4Group, Q8Group, Quad, ROW_QUADS, WeightGroup, blocks_of,
 };
 use crate::rows::RowsMut;
 use crate::tile::TILE;
@@ -26,6 +28,10 @@ pub unsafe fn run(c: &Command, chunk: u32) -> bool {
             41 => run_matmul(c, chunk, matmul_q4),
             42 => run_embedding::<Q8Group>(c, chunk),
             43 => run_embedding::<Q4Group>(c, chunk),
+            44 => run_matmul_panels(c, chunk, matmul_q8, panel_q8),
+            45 => run_matmul_panels(c, chunk, matmul_q4, panel_q4),
+            46 => run_gated_matmul(c, chunk, matmul_q8),
+            47 => run_gated_matmul(c, chunk, matmul_q4),
             _ => return false,
         }
     }
@@ -69,19 +75,83 @@ unsafe fn run_matmul<W>(
         let rows = block.min(rows - first);
         let column = unit / blocks * group;
         let width = group.min(outputs - column);
-        let (full, is_alone) = blocks_of(rows);
-        let start = first / BLOCK_ROWS * groups * BLOCK_QUADS;
-        let quads = full * groups * BLOCK_QUADS;
         // SAFETY: the caller's promise.
         unsafe {
-            let x = Activations {
-                blocks: c.slice(0, start, quads),
-                alone: c.slice(0, start + quads, usize::from(is_alone) * groups * ROW_QUADS),
-            };
+            let x = activations(c, first, rows, groups);
             let tiles = c.slice(1, column / TILE * groups, width.div_ceil(TILE) * groups);
             let mut out = c.rows_mut(2, first * outputs + column, rows, outputs, width);
             matmul(x, groups, tiles, &mut out);
         }
+    }
+}
+
+/// Argument 0 from row `first` on, where a block begins.
+unsafe fn activations(c: &Command, first: usize, rows: usize, groups: usize) -> Activations<'_> {
+    let (full, is_alone) = blocks_of(rows);
+    let start = first / BLOCK_ROWS * groups * BLOCK_QUADS;
+    let quads = full * groups * BLOCK_QUADS;
+    // SAFETY: the caller's promise.
+    unsafe {
+        Activations {
+            blocks: c.slice(0, start, quads),
+            alone: c.slice(0, start + quads, usize::from(is_alone) * groups * ROW_QUADS),
+        }
+    }
+}
+
+/// Arguments: x, w in panels, out, room for a tile, rows, K, F, rows of a
+/// block. Units: blocks of rows, for each panel.
+#[inline(never)]
+unsafe fn run_matmul_panels<W: WeightGroup>(
+    c: &Command,
+    chunk: u32,
+    matmul: fn(Activations, usize, &[W], &mut RowsMut),
+    multiply_row: fn(&[Quad], &[Quad], &mut [f32]),
+) {
+    let (rows, groups, outputs) = (c.size(4), c.size(5) / GROUP, c.size(6));
+    let block = c.size(7);
+    let blocks = rows.div_ceil(block);
+    for unit in c.units(chunk) {
+        let first = unit % blocks * block;
+        let rows = block.min(rows - first);
+        let column = unit / blocks * PANEL_TILES * TILE;
+        let width = outputs.min(column + PANEL_TILES * TILE) - column;
+        let tiles = width.div_ceil(TILE);
+        // SAFETY: the caller's promise.
+        unsafe {
+            let x = activations(c, first, rows, groups);
+            let panel = W::as_quads(c.slice(1, column / TILE * groups, tiles * groups));
+            let mut out = c.rows_mut(2, first * outputs + column, rows, outputs, width);
+            if rows == 1 {
+                multiply_row(x.alone, panel, out.row(0));
+                continue;
+            }
+            let room = c.slice_mut(3, 0, groups);
+            for (tile, column) in (0..tiles).zip((0..).step_by(TILE)) {
+                gather_tile::<W>(panel, tiles, tile, room);
+                let mut out = out.columns(column, TILE.min(width - column));
+                matmul(x, groups, room, &mut out);
+            }
+        }
+    }
+}
+
+/// Arguments: x of one row, w, gate, out, K, F. Units: tiles.
+#[inline(never)]
+unsafe fn run_gated_matmul<W>(
+    c: &Command,
+    chunk: u32,
+    matmul: fn(Activations, usize, &[W], &mut RowsMut),
+) {
+    let (units, groups, outputs) = (c.units(chunk), c.size(4) / GROUP, c.size(5));
+    let column = units.start * TILE;
+    let width = outputs.min(units.end * TILE) - column;
+    // SAFETY: the caller's promise.
+    unsafe {
+        let x = activations(c, 0, 1, groups);
+        let tiles = c.slice(1, units.start * groups, units.len() * groups);
+        let gate = c.slice(2, column, width);
+        gated_matmul(x, groups, tiles, gate, matmul, c.slice_mut(3, column, width));
     }
 }
 

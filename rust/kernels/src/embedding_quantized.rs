@@ -28,6 +28,7 @@ pub fn embedding_quantized<W: WeightGroup>(
 mod tests {
     use super::*;
     use crate::pack_quantized::{pack_q4, pack_q8};
+    use crate::panel::Layout;
     use crate::quantized::{Q4Group, Q8Group};
     use crate::testing::random;
 
@@ -38,7 +39,10 @@ mod tests {
         let table = random(rows * width, 1);
         let mut q8 = vec![Q8Group::default(); 3 * groups];
         let mut q4 = vec![Q4Group::default(); 3 * groups];
-        assert!(pack_q8(&table, &mut q8, 0, groups) && pack_q4(&table, &mut q4, 0, groups));
+        assert!(
+            pack_q8(&table, &mut q8, 0, groups, Layout::Tiles)
+                && pack_q4(&table, &mut q4, 0, groups, Layout::Tiles)
+        );
         let ids = [18, 0, 7, 8, 18];
         let mut out = [vec![0.0; ids.len() * width], vec![0.0; ids.len() * width]];
         embedding_quantized(&q8, &ids, groups, 2.0, &mut out[0]);

@@ -1,6 +1,7 @@
 //! What the module offers for quantised weights.
 
 use crate::pack_quantized::{Q4_BLOCK, Q8_BLOCK, pack_q4, pack_q4_blocks, pack_q8, pack_q8_blocks};
+use crate::panel::Layout;
 use crate::products::{bound, probe};
 use crate::quantized::GROUP;
 use core::slice::{from_raw_parts, from_raw_parts_mut};
@@ -18,7 +19,7 @@ pub extern "C" fn probe_products() -> u32 {
 
 /// Packs `count` f32 at `from`, elements `first ..` of a matrix of rows of `k`,
 /// into tiles of `bits` bits at `to` that hold `groups` groups of eight
-/// outputs. Gives 0 when a number is not finite or too large.
+/// outputs, in panels unless `panels` is 0. Gives 0 when a number is not finite or too large.
 ///
 /// # Safety
 ///
@@ -33,14 +34,16 @@ pub unsafe extern "C" fn pack_quantized(
     groups: usize,
     k: usize,
     bits: u32,
+    panels: u32,
 ) -> u32 {
+    let layout = if panels == 0 { Layout::Tiles } else { Layout::Panels };
     let (first, k) = (first / GROUP, k / GROUP);
     // SAFETY: the caller's promise.
     let good = unsafe {
         let from = from_raw_parts(from, count);
         match bits {
-            8 => pack_q8(from, from_raw_parts_mut(to.cast(), groups), first, k),
-            _ => pack_q4(from, from_raw_parts_mut(to.cast(), groups), first, k),
+            8 => pack_q8(from, from_raw_parts_mut(to.cast(), groups), first, k, layout),
+            _ => pack_q4(from, from_raw_parts_mut(to.cast(), groups), first, k, layout),
         }
     };
     good.into()
@@ -61,7 +64,9 @@ pub unsafe extern "C" fn pack_blocks(
     groups: usize,
     k: usize,
     bits: u32,
+    panels: u32,
 ) -> u32 {
+    let layout = if panels == 0 { Layout::Tiles } else { Layout::Panels };
     let (blocks, first, k) = (count / GROUP, first / GROUP, k / GROUP);
     // SAFETY: the caller's promise.
     let good = unsafe {
@@ -71,12 +76,14 @@ pub unsafe extern "C" fn pack_blocks(
                 from_raw_parts_mut(to.cast(), groups),
                 first,
                 k,
+                layout,
             ),
             _ => pack_q4_blocks(
                 from_raw_parts(from, blocks * Q4_BLOCK),
                 from_raw_parts_mut(to.cast(), groups),
                 first,
                 k,
+                layout,
             ),
         }
     };

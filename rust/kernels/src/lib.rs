@@ -32,14 +32,17 @@ pub mod exports_threads;
 mod form;
 #[cfg(any(target_feature = "relaxed-simd", test))]
 mod form_relaxed;
+mod gated_matmul;
 mod gather_rows;
 mod gaussian_top_k;
 mod match_magnitude;
 mod math;
 mod matmul;
+mod matmul_panels;
 mod matmul_quantized;
 mod pack;
 mod pack_quantized;
+mod panel;
 mod picture;
 #[cfg_attr(not(target_feature = "relaxed-simd"), path = "products_plain.rs")]
 #[cfg_attr(target_feature = "relaxed-simd", path = "products_relaxed.rs")]

@@ -78,8 +78,15 @@ fn multiply_add<F: Form, const I: usize>(sums: [Bits; 2], x: F::Quads, w: [Bits;
     [F::multiply_add::<I>(sums[0], x, w[0]), F::multiply_add::<I>(sums[1], x, w[1])]
 }
 
+/// Adds sums of a group of k with their scales.
 #[inline(always)]
-fn scale_add<F: Form>(totals: &mut Sums, sums: [Bits; 2], start: Bits, w: [F32x4; 2], x: F32x4) {
+pub fn scale_add<F: Form>(
+    totals: &mut Sums,
+    sums: [Bits; 2],
+    start: Bits,
+    w: [F32x4; 2],
+    x: F32x4,
+) {
     for ((total, sum), w) in totals.iter_mut().zip(sums).zip(w) {
         *total = *total + F::finish(sum, start).to_f32() * (w * x);
     }
@@ -129,8 +136,9 @@ fn add_quad<F: Form>(sums: &mut [[Bits; 2]; BLOCK_ROWS], x: &Quad, w: [Bits; 2])
     sums[3] = multiply_add::<F, 3>(sums[3], x, w);
 }
 
+/// Writes as many sums as the row has places, at most eight.
 #[inline(always)]
-fn store(sums: &Sums, row: &mut [f32]) {
+pub fn store(sums: &Sums, row: &mut [f32]) {
     let (low, high) = row.split_at_mut(row.len().min(LANES));
     sums[0].store_partial(low);
     sums[1].store_partial(high);
@@ -142,6 +150,7 @@ mod tests {
     use crate::form::Wide;
     use crate::form_relaxed::{Dots, Pairs};
     use crate::pack_quantized::{pack_q4, pack_q8};
+    use crate::panel::Layout;
     use crate::quantize_rows::{quantize_block, quantize_row};
     use crate::quantized::{GROUP, Q4Group, Q8Group, ROW_QUADS, blocks_of};
     use crate::scale::{SCALE_UNIT, scale_to_f32};
@@ -169,12 +178,12 @@ mod tests {
     fn tiles<W: WeightGroup>(w: &[f32], k: usize, pack: Pack<W>) -> Vec<W> {
         let (groups, outputs) = (k / GROUP, w.len() / k);
         let mut tiles = vec![W::default(); outputs.div_ceil(TILE) * groups];
-        assert!(pack(w, &mut tiles, 0, groups));
+        assert!(pack(w, &mut tiles, 0, groups, Layout::Tiles));
         tiles
     }
 
     type Run<W> = fn(&[f32], usize, &[W], usize) -> Vec<f32>;
-    type Pack<W> = fn(&[f32], &mut [W], usize, usize) -> bool;
+    type Pack<W> = fn(&[f32], &mut [W], usize, usize, Layout) -> bool;
 
     fn run<F: Form, W: WeightGroup>(x: &[f32], k: usize, tiles: &[W], outputs: usize) -> Vec<f32> {
         let Quantized { blocks, alone } = quantized(x, k);

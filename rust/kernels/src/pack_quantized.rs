@@ -2,6 +2,7 @@
 //! and Q4_0, and from blocks that a file has in these formats.
 
 use crate::bits::Bits;
+use crate::panel::{Layout, Places};
 use crate::quantized::{GROUP, Q4Group, Q8Group, WeightGroup};
 use crate::scale::{half_from_f32, scale_from_half};
 use crate::simd::{F32x4, LANES};
@@ -15,34 +16,58 @@ pub const Q4_BLOCK: usize = 18;
 /// A group of an output: bits of its scale as a half, and bytes.
 type Quantized = (u16, [u8; GROUP]);
 
-/// Puts numbers into tiles `[F / 8][groups]`, from group `first` of the matrix
-/// on, counted row by row. False when one is not finite or too large.
-pub fn pack_q8(from: &[f32], tiles: &mut [Q8Group], first: usize, groups: usize) -> bool {
-    pack(from.as_chunks().0.iter().map(quantize_q8), tiles, first, groups)
+/// Puts numbers into the tiles of a matrix, in the order of `layout`, from group
+/// `first` of the matrix on, counted row by row. False when one is not finite or too large.
+pub fn pack_q8(
+    from: &[f32],
+    tiles: &mut [Q8Group],
+    first: usize,
+    groups: usize,
+    layout: Layout,
+) -> bool {
+    pack(from.as_chunks().0.iter().map(quantize_q8), tiles, first, groups, layout)
 }
 
 /// As [`pack_q8`], with four bits.
-pub fn pack_q4(from: &[f32], tiles: &mut [Q4Group], first: usize, groups: usize) -> bool {
-    pack(from.as_chunks().0.iter().map(quantize_q4), tiles, first, groups)
+pub fn pack_q4(
+    from: &[f32],
+    tiles: &mut [Q4Group],
+    first: usize,
+    groups: usize,
+    layout: Layout,
+) -> bool {
+    pack(from.as_chunks().0.iter().map(quantize_q4), tiles, first, groups, layout)
 }
 
 /// As [`pack_q8`], from blocks of a file.
-pub fn pack_q8_blocks(from: &[u8], tiles: &mut [Q8Group], first: usize, groups: usize) -> bool {
+pub fn pack_q8_blocks(
+    from: &[u8],
+    tiles: &mut [Q8Group],
+    first: usize,
+    groups: usize,
+    layout: Layout,
+) -> bool {
     let blocks = from.as_chunks::<Q8_BLOCK>().0.iter().map(|block| {
         let bytes = core::array::from_fn(|i| block[2 + i] ^ 128);
         (u16::from_le_bytes([block[0], block[1]]), bytes)
     });
-    pack(blocks, tiles, first, groups)
+    pack(blocks, tiles, first, groups, layout)
 }
 
 /// As [`pack_q8_blocks`], with four bits: the first half of a group in the low
 /// halves of the bytes, the second in the high ones.
-pub fn pack_q4_blocks(from: &[u8], tiles: &mut [Q4Group], first: usize, groups: usize) -> bool {
+pub fn pack_q4_blocks(
+    from: &[u8],
+    tiles: &mut [Q4Group],
+    first: usize,
+    groups: usize,
+    layout: Layout,
+) -> bool {
     let blocks = from.as_chunks::<Q4_BLOCK>().0.iter().map(|block| {
         let bytes = core::array::from_fn(|i| block[2 + i % 16] >> (i / 16 * 4) & 15);
         (u16::from_le_bytes([block[0], block[1]]), bytes)
     });
-    pack(blocks, tiles, first, groups)
+    pack(blocks, tiles, first, groups, layout)
 }
 
 #[inline(always)]
@@ -51,14 +76,21 @@ fn pack<W: WeightGroup>(
     tiles: &mut [W],
     first: usize,
     groups: usize,
+    layout: Layout,
 ) -> bool {
     let mut good = true;
+    let places = Places { layout, tiles: tiles.len() / groups, groups };
+    let quads = W::as_quads_mut(tiles);
     let (mut row, mut group) = (first / groups, first % groups);
     for (half, bytes) in blocks {
         let scale = scale_from_half(half);
         good &= scale.is_some();
-        let tile = &mut tiles[row / TILE * groups + group];
-        tile.set(row % TILE, scale.unwrap_or(0), &bytes);
+        let place = places.of::<W>(row / TILE, group);
+        W::spread(row % TILE, scale.unwrap_or(0), &bytes, |quad, lane, mask, bits| {
+            let (lanes, _) = quads[place(quad)].as_chunks_mut();
+            let kept = u32::from_le_bytes(lanes[lane]) & !mask;
+            lanes[lane] = (kept | bits).to_le_bytes();
+        });
         group += 1;
         if group == groups {
             (row, group) = (row + 1, 0);
@@ -151,6 +183,8 @@ mod tests {
     use crate::scale::{SCALE_UNIT, scale_to_f32};
     use crate::testing::gaussian;
 
+    const TILES: Layout = Layout::Tiles;
+
     fn values<W: WeightGroup>(tiles: &[W], outputs: usize, groups: usize) -> Vec<f32> {
         let mut out = Vec::new();
         for row in 0..outputs {
@@ -178,7 +212,10 @@ mod tests {
         let (mut q8, mut q4) =
             (vec![Q8Group::default(); 2 * groups], vec![Q4Group::default(); 2 * groups]);
         for (run, first) in w.chunks(5 * GROUP).zip((0..).step_by(5)) {
-            assert!(pack_q8(run, &mut q8, first, groups) && pack_q4(run, &mut q4, first, groups));
+            assert!(
+                pack_q8(run, &mut q8, first, groups, TILES)
+                    && pack_q4(run, &mut q4, first, groups, TILES)
+            );
         }
         let errors = [
             relative_error(&values(&q8, outputs, groups), &w),
@@ -209,7 +246,7 @@ mod tests {
         for i in 0..GROUP {
             block[Q8_BLOCK + 2 + i] = (i * 8) as u8 ^ 128;
         }
-        assert!(pack_q8_blocks(&block, &mut q8, 0, 2));
+        assert!(pack_q8_blocks(&block, &mut q8, 0, 2, TILES));
         let found = &values(&q8, 1, 2)[GROUP..];
         assert!(found.iter().zip(0..).all(|(x, i)| *x == (i as f32 * 8.0 - 128.0) * -0.25));
 
@@ -218,7 +255,7 @@ mod tests {
         block[..2].copy_from_slice(&half_from_f32(3e-7).to_le_bytes());
         block[2..]
             .copy_from_slice(&core::array::from_fn::<u8, 16, _>(|i| i as u8 | (15 - i as u8) << 4));
-        assert!(pack_q4_blocks(&block, &mut q4, 3, 2));
+        assert!(pack_q4_blocks(&block, &mut q4, 3, 2, TILES));
         let found = &values(&q4, 2, 2)[3 * GROUP..];
         let scale = 5.0 / (1 << 24) as f32;
         for i in 0..16 {
@@ -232,10 +269,10 @@ mod tests {
         let groups = 1;
         for bad in [f32::NAN, f32::INFINITY, 1e30, 128.0 * 127.0] {
             let mut x = [0.5; GROUP];
-            assert!(pack_q8(&x, &mut [Q8Group::default()], 0, groups));
+            assert!(pack_q8(&x, &mut [Q8Group::default()], 0, groups, TILES));
             x[31] = bad;
-            assert!(!pack_q8(&x, &mut [Q8Group::default()], 0, groups), "{bad}");
-            assert!(!pack_q4(&x, &mut [Q4Group::default()], 0, groups), "{bad}");
+            assert!(!pack_q8(&x, &mut [Q8Group::default()], 0, groups, TILES), "{bad}");
+            assert!(!pack_q4(&x, &mut [Q4Group::default()], 0, groups, TILES), "{bad}");
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::bounds::multiply_bytes;
 use crate::form::Wide;
+use crate::matmul_panels::multiply_panel;
 use crate::matmul_quantized::{Activations, multiply};
-use crate::quantized::{Q4Group, Q8Group};
+use crate::quantized::{Q4Group, Q8Group, Quad};
 use crate::rows::RowsMut;
 
 /// Multiplies by consecutive tiles of four bits, `groups` of each output.
@@ -14,6 +15,16 @@ pub fn matmul_q4(x: Activations, groups: usize, tiles: &[Q4Group], out: &mut Row
 /// As [`matmul_q4`], of eight bits.
 pub fn matmul_q8(x: Activations, groups: usize, tiles: &[Q8Group], out: &mut RowsMut) {
     multiply::<Wide, _>(x, groups, tiles, out);
+}
+
+/// Multiplies one row by a panel of four bits.
+pub fn panel_q4(x: &[Quad], panel: &[Quad], out: &mut [f32]) {
+    multiply_panel::<Wide, Q4Group>(x, panel, out);
+}
+
+/// As [`panel_q4`], of eight bits.
+pub fn panel_q8(x: &[Quad], panel: &[Quad], out: &mut [f32]) {
+    multiply_panel::<Wide, Q8Group>(x, panel, out);
 }
 
 /// See [`crate::bounds::multiply_bytes`].

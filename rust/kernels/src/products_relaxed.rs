@@ -6,8 +6,9 @@ use crate::bits::Bits;
 use crate::bounds::multiply_bytes;
 use crate::form::Wide;
 use crate::form_relaxed::{Dots, Pairs};
+use crate::matmul_panels::multiply_panel;
 use crate::matmul_quantized::{Activations, multiply};
-use crate::quantized::{Q4Group, Q8Group};
+use crate::quantized::{Q4Group, Q8Group, Quad};
 use crate::rows::RowsMut;
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -48,6 +49,25 @@ pub fn matmul_q8(x: Activations, groups: usize, tiles: &[Q8Group], out: &mut Row
         Choice::Pairs => multiply::<Wide, _>(x, groups, tiles, out),
         Choice::Unsigned => multiply::<Dots<false>, _>(x, groups, tiles, out),
         Choice::Signed => multiply::<Dots<true>, _>(x, groups, tiles, out),
+    }
+}
+
+/// Multiplies one row by a panel of four bits.
+pub fn panel_q4(x: &[Quad], panel: &[Quad], out: &mut [f32]) {
+    match choice() {
+        Choice::Pairs => multiply_panel::<Pairs, Q4Group>(x, panel, out),
+        Choice::Unsigned | Choice::Signed => {
+            multiply_panel::<Dots<false>, Q4Group>(x, panel, out);
+        }
+    }
+}
+
+/// As [`panel_q4`], of eight bits.
+pub fn panel_q8(x: &[Quad], panel: &[Quad], out: &mut [f32]) {
+    match choice() {
+        Choice::Pairs => multiply_panel::<Wide, Q8Group>(x, panel, out),
+        Choice::Unsigned => multiply_panel::<Dots<false>, Q8Group>(x, panel, out),
+        Choice::Signed => multiply_panel::<Dots<true>, Q8Group>(x, panel, out),
     }
 }
 

@@ -32,6 +32,20 @@ pub fn quantize_block(x: &[f32], k: usize, out: &mut [Quad]) {
     }
 }
 
+/// A bit for each piece that is not all zeros; all bits where the scale is no
+/// number, which must reach the result.
+#[inline(always)]
+fn active_pieces(scale: f32, bytes: &[Quad; 2]) -> u32 {
+    if !scale.is_finite() {
+        return u32::MAX;
+    }
+    let (pieces, _) = bytes.as_flattened().as_chunks();
+    pieces
+        .iter()
+        .enumerate()
+        .fold(0, |mask, (i, piece)| mask | u32::from(u32::from_le_bytes(*piece) != 0) << i)
+}
+
 #[inline(always)]
 fn set(group: &mut [Quad; BLOCK_QUADS], row: usize, values: &Group) {
     let [scales, starts, quads @ ..] = group;
@@ -54,6 +68,7 @@ pub fn quantize_row(x: &[f32], out: &mut [Quad]) {
         let [head, quads @ ..] = group;
         put(head, 0, scale.to_le_bytes());
         put(head, 1, start.to_le_bytes());
+        put(head, 2, active_pieces(scale, &bytes).to_le_bytes());
         *quads = bytes;
     }
 }

@@ -17,10 +17,13 @@ pub const BLOCK_ROWS: usize = 4;
 /// Sixteen bytes: four outputs or rows, four k each.
 pub type Quad = [u8; BYTES];
 
+/// Pieces of four k in a group.
+pub const PIECES: usize = GROUP / 4;
 /// Steps of eight k in a group.
 pub const STEPS: usize = GROUP / 8;
 /// Quads of a group of a row alone: one that begins with a scale (f32, times
-/// [`crate::scale::SCALE_UNIT`]) and -8 times the sum (i32), two of bytes.
+/// [`crate::scale::SCALE_UNIT`]), -8 times the sum (i32) and a bit for each
+/// piece that is not all zeros (u32), two of bytes.
 pub const ROW_QUADS: usize = 3;
 /// Quads of a group of four rows: their scales, -8 times their sums, then
 /// eight of four bytes for each row.
@@ -31,18 +34,32 @@ pub trait WeightGroup: Copy + Default {
     /// The byte that stands for zero.
     const ZERO: i32;
 
+    /// Quads of a group.
+    const QUADS: usize;
+
     /// Weights of eight k.
     type Step;
+    /// Weights of four k.
+    type Piece;
 
     /// Consecutive groups as quads.
     fn as_quads(groups: &[Self]) -> &[Quad];
+
+    /// As [`Self::as_quads`], to write.
+    fn as_quads_mut(groups: &mut [Self]) -> &mut [Quad];
+
+    /// Quads without scales as pieces.
+    fn as_pieces(quads: &[Quad]) -> &[Self::Piece];
 
     /// Takes a group of `steps` steps off the front: its eight scales over
     /// [`crate::scale::SCALE_UNIT`], and its steps.
     fn split_group<'a>(tile: &mut &'a [Quad], steps: usize) -> ([F32x4; 2], &'a [Self::Step]);
 
-    /// Two quads for each half of the outputs, `[quad][half]`.
+    /// Both pieces of a step, `[piece][half of the outputs]`.
     fn quads<F: Form>(step: &Self::Step) -> [[Bits; 2]; 2];
+
+    /// A piece, `[half of the outputs]`.
+    fn piece<F: Form>(piece: &Self::Piece) -> [Bits; 2];
 
     /// What sums start from so that the zero cancels, where `start` is -8 times
     /// the sum of the activations.
@@ -54,25 +71,43 @@ pub trait WeightGroup: Copy + Default {
     /// Weight `i` of output `lane` over its scale.
     fn value(&self, lane: usize, i: usize) -> i32;
 
-    /// Sets output `lane`: a scale and bytes.
-    fn set(&mut self, lane: usize, scale: u16, bytes: &[u8; GROUP]);
+    /// Where output `lane` lies: calls `put` with a quad, the 32 bits in it,
+    /// which of those are meant, and what they are.
+    fn spread(
+        lane: usize,
+        scale: u16,
+        bytes: &[u8; GROUP],
+        put: impl FnMut(usize, usize, u32, u32),
+    );
 }
 
-/// Weights of four bits, zero at 8: after the scales two quads a step, the
-/// first four k in the low halves of their bytes.
+/// Weights of four bits, zero at 8: after the scales a quad a piece, the first
+/// four outputs in the low halves of its bytes.
 pub type Q4Group = [Quad; 9];
 
-/// Weights of eight bits, zero at 128: after the scales four quads a step.
+/// Weights of eight bits, zero at 128: after the scales two quads a piece, one
+/// for each half of the outputs.
 pub type Q8Group = [Quad; 17];
 
 impl WeightGroup for Q4Group {
     const ZERO: i32 = 8;
+    const QUADS: usize = 9;
 
     type Step = [Quad; 2];
+    type Piece = Quad;
 
     #[inline(always)]
     fn as_quads(groups: &[Self]) -> &[Quad] {
         groups.as_flattened()
+    }
+
+    fn as_quads_mut(groups: &mut [Self]) -> &mut [Quad] {
+        groups.as_flattened_mut()
+    }
+
+    #[inline(always)]
+    fn as_pieces(quads: &[Quad]) -> &[Quad] {
+        quads
     }
 
     #[inline(always)]
@@ -82,9 +117,14 @@ impl WeightGroup for Q4Group {
     }
 
     #[inline(always)]
-    fn quads<F: Form>([a, b]: &[Quad; 2]) -> [[Bits; 2]; 2] {
-        let (a, b) = (Bits::load(a), Bits::load(b));
-        [[a.low_nibbles(), b.low_nibbles()], [a.high_nibbles(), b.high_nibbles()]]
+    fn quads<F: Form>(step: &[Quad; 2]) -> [[Bits; 2]; 2] {
+        step.each_ref().map(Self::piece::<F>)
+    }
+
+    #[inline(always)]
+    fn piece<F: Form>(piece: &Quad) -> [Bits; 2] {
+        let piece = Bits::load(piece);
+        [piece.low_nibbles(), piece.high_nibbles()]
     }
 
     #[inline(always)]
@@ -97,29 +137,44 @@ impl WeightGroup for Q4Group {
     }
 
     fn value(&self, lane: usize, i: usize) -> i32 {
-        let byte = self[1 + i / 8 * 2 + lane / 4][lane % 4 * 4 + i % 4];
-        i32::from(if i % 8 < 4 { byte & 15 } else { byte >> 4 }) - Self::ZERO
+        let byte = self[1 + i / 4][lane % 4 * 4 + i % 4];
+        i32::from(byte >> (lane / 4 * 4) & 15) - Self::ZERO
     }
 
-    fn set(&mut self, lane: usize, scale: u16, bytes: &[u8; GROUP]) {
-        self[0][2 * lane..][..2].copy_from_slice(&scale.to_le_bytes());
-        let (steps, _) = bytes.as_chunks::<8>();
-        for (step, bytes) in self[1..].as_chunks_mut::<2>().0.iter_mut().zip(steps) {
-            for j in 0..4 {
-                step[lane / 4][lane % 4 * 4 + j] = bytes[j] | bytes[4 + j] << 4;
-            }
+    #[inline(always)]
+    fn spread(
+        lane: usize,
+        scale: u16,
+        bytes: &[u8; GROUP],
+        mut put: impl FnMut(usize, usize, u32, u32),
+    ) {
+        spread_scale(lane, scale, &mut put);
+        let shift = lane / 4 * 4;
+        for (quad, bytes) in (1..).zip(bytes.as_chunks().0) {
+            put(quad, lane % 4, 0x0f0f_0f0f << shift, u32::from_le_bytes(*bytes) << shift);
         }
     }
 }
 
 impl WeightGroup for Q8Group {
     const ZERO: i32 = 128;
+    const QUADS: usize = 17;
 
     type Step = [Quad; 4];
+    type Piece = [Quad; 2];
 
     #[inline(always)]
     fn as_quads(groups: &[Self]) -> &[Quad] {
         groups.as_flattened()
+    }
+
+    fn as_quads_mut(groups: &mut [Self]) -> &mut [Quad] {
+        groups.as_flattened_mut()
+    }
+
+    #[inline(always)]
+    fn as_pieces(quads: &[Quad]) -> &[[Quad; 2]] {
+        quads.as_chunks().0
     }
 
     #[inline(always)]
@@ -135,6 +190,11 @@ impl WeightGroup for Q8Group {
     }
 
     #[inline(always)]
+    fn piece<F: Form>(piece: &[Quad; 2]) -> [Bits; 2] {
+        piece.each_ref().map(|quad| F::byte(Bits::load(quad)))
+    }
+
+    #[inline(always)]
     fn start<F: Form>(start: Bits) -> Bits {
         F::byte_start(start)
     }
@@ -147,13 +207,24 @@ impl WeightGroup for Q8Group {
         i32::from(self[1 + i / 4 * 2 + lane / 4][lane % 4 * 4 + i % 4]) - Self::ZERO
     }
 
-    fn set(&mut self, lane: usize, scale: u16, bytes: &[u8; GROUP]) {
-        self[0][2 * lane..][..2].copy_from_slice(&scale.to_le_bytes());
-        let (quads, _) = bytes.as_chunks::<4>();
-        for (quad, bytes) in self[1..].as_chunks_mut::<2>().0.iter_mut().zip(quads) {
-            quad[lane / 4][lane % 4 * 4..][..4].copy_from_slice(bytes);
+    #[inline(always)]
+    fn spread(
+        lane: usize,
+        scale: u16,
+        bytes: &[u8; GROUP],
+        mut put: impl FnMut(usize, usize, u32, u32),
+    ) {
+        spread_scale(lane, scale, &mut put);
+        for (quad, bytes) in (1 + lane / 4..).step_by(2).zip(bytes.as_chunks().0) {
+            put(quad, lane % 4, u32::MAX, u32::from_le_bytes(*bytes));
         }
     }
+}
+
+#[inline(always)]
+fn spread_scale(lane: usize, scale: u16, put: &mut impl FnMut(usize, usize, u32, u32)) {
+    let shift = lane % 2 * 16;
+    put(0, lane / 2, 0xffff << shift, u32::from(scale) << shift);
 }
 
 #[inline(always)]

@@ -22,6 +22,13 @@ impl<'a> RowsMut<'a> {
         unsafe { Self::from_raw(matrix.as_mut_ptr().add(first), rows, stride, width) }
     }
 
+    /// All of one row.
+    pub fn of_row(row: &'a mut [f32]) -> Self {
+        let width = row.len();
+        // SAFETY: the row is borrowed for 'a.
+        unsafe { Self::from_raw(row.as_mut_ptr(), 1, width, width) }
+    }
+
     /// # Safety
     ///
     /// `width` elements every `stride` from `first` on, `rows` times, must be
@@ -29,6 +36,13 @@ impl<'a> RowsMut<'a> {
     pub unsafe fn from_raw(first: *mut f32, rows: usize, stride: usize, width: usize) -> Self {
         let owner = PhantomData;
         Self { first, rows, stride, width, owner }
+    }
+
+    /// Columns `first .. first + width` of these.
+    pub fn columns(&mut self, first: usize, width: usize) -> RowsMut<'_> {
+        assert!(first + width <= self.width);
+        // SAFETY: the columns are among these, which are borrowed.
+        unsafe { RowsMut::from_raw(self.first.add(first), self.rows, self.stride, width) }
     }
 
     /// Number of rows.

@@ -45,6 +45,7 @@ export interface KernelExports {
     groups: number,
     k: number,
     bits: number,
+    panels: number,
   ): number;
   /** As `pack_quantized`, from a file's blocks of as many bits. */
   pack_blocks(
@@ -55,6 +56,7 @@ export interface KernelExports {
     groups: number,
     k: number,
     bits: number,
+    panels: number,
   ): number;
   /** Chooses among the products of bytes that the machine has; -1 when it gets one wrong. */
   probe_products(): number;

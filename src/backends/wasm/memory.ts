@@ -212,11 +212,20 @@ function packPiece(
   const to = layout.weights + weight.offset;
   new Uint8Array(memory.buffer, raw, piece.byteLength).set(piece);
   const { kind, format, packedSize, taps, rowSize } = weight;
+  const panels = weight.panels ? 1 : 0;
   if (isBlockDtype(dtype)) {
     const bits = dtype === "q8_0" ? FORMAT_BITS.q8 : FORMAT_BITS.q4;
     const { groups } = weight;
-    return kernels.pack_blocks(raw, count, first, to, groups, rowSize, bits) ===
-      1;
+    return kernels.pack_blocks(
+      raw,
+      count,
+      first,
+      to,
+      groups,
+      rowSize,
+      bits,
+      panels,
+    ) === 1;
   }
   if (kind === "vector") {
     kernels.decode(raw, DTYPE_NUMBERS[dtype], to + first * F32_BYTES, count);
@@ -234,6 +243,7 @@ function packPiece(
       groups,
       rowSize,
       bits,
+      panels,
     ) === 1;
   }
   if (kind === "matrix" || kind === "conv2d") {

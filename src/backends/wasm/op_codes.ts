@@ -47,4 +47,8 @@ export const OP = {
   matmulQ4: 41,
   embeddingQ8: 42,
   embeddingQ4: 43,
+  matmulPanelsQ8: 44,
+  matmulPanelsQ4: 45,
+  gatedMatmulQ8: 46,
+  gatedMatmulQ4: 47,
 } as const;

@@ -70,7 +70,7 @@ export const FORMAT_BITS: Readonly<Record<QuantizedFormat, number>> = {
 };
 
 /** Bytes of a group of a tile: eight scales of two bytes, eight times 32 elements. */
-const TILE_GROUP_BYTES: Readonly<Record<QuantizedFormat, number>> = {
+export const TILE_GROUP_BYTES: Readonly<Record<QuantizedFormat, number>> = {
   q8: 16 + 256,
   q4: 16 + 128,
 };
@@ -81,6 +81,8 @@ export class WasmWeight implements Weight {
   readonly shape: Shape;
   readonly kind: WeightKind;
   readonly format: WeightFormat;
+  /** Whether its tiles come in panels, as in rust/kernels/src/panel.rs. */
+  readonly panels: boolean;
   /** Offset among the weights, in bytes. */
   readonly offset: number;
   /** The device it belongs to. */
@@ -101,6 +103,8 @@ export class WasmWeight implements Weight {
         } as "${this.format}": wanted a matrix whose rows are groups of ${GROUP}`,
       );
     }
+    this.panels = this.format !== "f32" && spec.kind === "matrix" &&
+      spec.sparseInput === true;
     this.offset = offset;
     this.missing = spec.shape[0] ?? 1;
     this.written = new Uint8Array(this.missing);

@@ -23,20 +23,23 @@ export function mlpWeights(
   const D = config.hiddenSize;
   const F = config.intermediateSize[layer]!;
   const sparsity = config.activationSparsityPattern[layer]!;
+  const isSparse = sparsity > 0;
   return {
     gateProj: load.weight("matrix", "gate_proj.weight", [F, D]),
     upProj: load.weight("matrix", "up_proj.weight", [F, D]),
-    downProj: load.weight("matrix", "down_proj.weight", [D, F]),
-    cutoffMultiplier: sparsity > 0 ? normalQuantile(sparsity) : undefined,
+    downProj: load.weight("matrix", "down_proj.weight", [D, F], {
+      sparseInput: isSparse,
+    }),
+    cutoffMultiplier: isSparse ? normalQuantile(sparsity) : undefined,
   };
 }
 
 /** `down(gelu(gate(x)) * up(x))`, `[T, D] -> [T, D]`. */
 export function mlp(ops: Ops, w: MlpWeights, x: Tensor): Tensor {
-  let gate = ops.matmul(x, w.gateProj);
-  if (w.cutoffMultiplier !== undefined) {
-    gate = ops.gaussianTopK(gate, w.cutoffMultiplier);
-  }
-  const up = ops.matmul(x, w.upProj);
-  return ops.matmul(ops.geluMul(gate, up), w.downProj);
+  const gate = ops.matmul(x, w.gateProj);
+  const { cutoffMultiplier } = w;
+  const hidden = cutoffMultiplier === undefined
+    ? ops.geluMul(gate, ops.matmul(x, w.upProj))
+    : ops.gatedMatmul(x, w.upProj, ops.gaussianTopK(gate, cutoffMultiplier));
+  return ops.matmul(hidden, w.downProj);
 }

@@ -21,6 +21,7 @@ export const dataShapes: Pick<
   | "stack"
   | "embedding"
   | "matmul"
+  | "gatedMatmul"
 > = {
   reshape(x, shape) {
     for (const dim of shape) requireCount("reshape", "shape", dim);
@@ -100,6 +101,20 @@ export const dataShapes: Pick<
       );
     }
     return [...x.shape.slice(0, -1), outputs!];
+  },
+  gatedMatmul(x, w, gate) {
+    const [outputs, width] = dims("gatedMatmul", "w", w, "[F,K]");
+    if (lastDim("gatedMatmul", "x", x) !== width) {
+      throw opError(
+        "gatedMatmul",
+        `x ${formatShape(x.shape)} and w ${
+          formatShape(w.shape)
+        } differ in their last dimension`,
+      );
+    }
+    const shape = [...x.shape.slice(0, -1), outputs!];
+    requireShape("gatedMatmul", "gate", gate, shape);
+    return shape;
   },
 };
 

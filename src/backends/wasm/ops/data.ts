@@ -1,4 +1,5 @@
 // Views, moving data, linear maps.
+import { InputError } from "../../../core/errors.ts";
 import { numel } from "../../../core/shape.ts";
 import type { Ops } from "../../../ops/ops.ts";
 import { shapes } from "../../../ops/shapes.ts";
@@ -6,8 +7,15 @@ import { OP } from "../op_codes.ts";
 import type { Recorder } from "../recorder.ts";
 import { F32_BYTES, type WasmTensor, type WasmWeight } from "../tensors.ts";
 import { divideProduct } from "./product_work.ts";
-import { EMBEDDING, multiplyQuantized } from "./quantized.ts";
-import { COPY_COST, MULTIPLY_ADD_COST, STREAM_COST, workOf } from "./rows.ts";
+import { EMBEDDING, multiplyGated, multiplyQuantized } from "./quantized.ts";
+import {
+  COPY_COST,
+  elementWork,
+  EXP_COST,
+  MULTIPLY_ADD_COST,
+  STREAM_COST,
+  workOf,
+} from "./rows.ts";
 
 /** Operations of this group. */
 type DataOps = Pick<
@@ -20,6 +28,7 @@ type DataOps = Pick<
   | "stack"
   | "embedding"
   | "matmul"
+  | "gatedMatmul"
 >;
 
 /** Views, moving data, linear maps. */
@@ -67,6 +76,11 @@ export function dataOps(r: Recorder): DataOps {
     embedding(table, ids, scale) {
       const shape = shapes.embedding(table, ids, scale);
       const w = r.ownWeight("embedding", table, "matrix");
+      if (w.panels) {
+        throw new InputError(
+          `Cannot record "embedding": weight "${w.name}" was declared with "sparseInput"; declare it without`,
+        );
+      }
       const values = r.values(ids);
       const out = r.output(shape);
       const op = w.format === "f32" ? OP.embedding : EMBEDDING[w.format];
@@ -78,6 +92,20 @@ export function dataOps(r: Recorder): DataOps {
     matmul(x, w) {
       const shape = shapes.matmul(x, w);
       return multiply(r, r.own(x), r.ownWeight("matmul", w, "matrix"), shape);
+    },
+    gatedMatmul(x, w, gate) {
+      const shape = shapes.gatedMatmul(x, w, gate);
+      const weight = r.ownWeight("gatedMatmul", w, "matrix");
+      const { format, rowSize } = weight;
+      const isOneRow = numel(x.shape) === rowSize;
+      if (isOneRow && format !== "f32" && !weight.panels) {
+        return multiplyGated(r, r.own(x), weight, format, r.own(gate));
+      }
+      const up = multiply(r, r.own(x), weight, shape);
+      const out = r.output(shape);
+      r.begin(OP.geluMul, elementWork(out, EXP_COST))
+        .tensor(r.own(gate)).tensor(up).tensor(out);
+      return out;
     },
   };
 }

@@ -4,13 +4,13 @@ import { CHUNK_COST, type Work } from "../recorder.ts";
 import { TILE } from "../tensors.ts";
 
 /** Rows of x that meet a tile of weights while it is in the cache. */
-const ROW_BLOCK = 64;
+export const ROW_BLOCK = 64;
 /** Fewest rows worth a pass over the weights. */
-const MIN_ROW_BLOCK = 16;
+export const MIN_ROW_BLOCK = 16;
 /** Tiles that rows meet once they are laid side by side. */
 const MIN_TILES = 8;
 /** Work of a chunk that is not cut further: a millisecond or two. */
-const MAX_CHUNK_COST = 2_000_000;
+export const MAX_CHUNK_COST = 2_000_000;
 
 /** Time in about a nanosecond. */
 export interface ProductCosts {
@@ -43,7 +43,8 @@ export function divideProduct(
   while (
     block > MIN_ROW_BLOCK && tileCost(block) * MIN_TILES > MAX_CHUNK_COST
   ) {
-    block = Math.ceil(block / 2);
+    // Blocks begin where four rows do that lie side by side.
+    block = Math.ceil(block / 8) * 4;
   }
   const wanted = Math.floor(CHUNK_COST / tileCost(block));
   const group = Math.max(

@@ -2,20 +2,35 @@
 // once for all weights they meet.
 import { numel } from "../../../core/shape.ts";
 import { OP } from "../op_codes.ts";
-import type { Recorder } from "../recorder.ts";
+import type { Recorder, Work } from "../recorder.ts";
 import {
   GROUP,
   type QuantizedFormat,
   type StepBuffer,
+  TILE,
+  TILE_GROUP_BYTES,
   type WasmTensor,
   type WasmWeight,
 } from "../tensors.ts";
-import { divideProduct } from "./product_work.ts";
+import {
+  divideProduct,
+  MAX_CHUNK_COST,
+  MIN_ROW_BLOCK,
+  ROW_BLOCK,
+} from "./product_work.ts";
 import { COPY_COST, workOf } from "./rows.ts";
 
 const MATMUL: Readonly<Record<QuantizedFormat, number>> = {
   q8: OP.matmulQ8,
   q4: OP.matmulQ4,
+};
+const MATMUL_PANELS: Readonly<Record<QuantizedFormat, number>> = {
+  q8: OP.matmulPanelsQ8,
+  q4: OP.matmulPanelsQ4,
+};
+const GATED_MATMUL: Readonly<Record<QuantizedFormat, number>> = {
+  q8: OP.gatedMatmulQ8,
+  q4: OP.gatedMatmulQ4,
 };
 /** Operations that look rows up. */
 export const EMBEDDING: Readonly<Record<QuantizedFormat, number>> = {
@@ -31,6 +46,11 @@ const BLOCK_GROUP_BYTES = 160;
 const ROW_GROUP_BYTES = 48;
 /** In about a nanosecond, of the plain build. */
 const COSTS = { multiplyAdd: 0.03, stream: 0.05 };
+/** Shares of the columns, and of the tiles, that one row in sparse layers needs. */
+const PANEL_SHARE = 0.4;
+const GATED_SHARE = 0.35;
+/** Tiles of a panel, as in rust/kernels/src/panel.rs. */
+const PANEL_TILES = 16;
 
 /** Records `x w^T`, as `multiply` does. */
 export function multiplyQuantized(
@@ -43,16 +63,70 @@ export function multiplyQuantized(
   const k = w.rowSize;
   const outputs = w.shape[0]!;
   const rows = numel(x.shape) / k;
-  const bytes = r.derive(
-    x,
-    `bytes of ${rows} rows of ${k}`,
-    () => quantizeRows(r, x, rows, k),
-  );
+  const bytes = bytesOf(r, x, rows, k);
   const out = r.output(shape);
+  if (w.panels) {
+    const { block, work } = dividePanels(rows, k, outputs);
+    r.begin(MATMUL_PANELS[format], work).buffer(bytes).weight(w).tensor(out)
+      .scratch(k / GROUP * TILE_GROUP_BYTES[format])
+      .sizes(rows, k, outputs, block);
+    return out;
+  }
   const { block, group, work } = divideProduct(rows, k, outputs, COSTS);
   r.begin(MATMUL[format], work)
     .buffer(bytes).weight(w).tensor(out).sizes(rows, k, outputs, block, group);
   return out;
+}
+
+/** Records `gelu(gate) * (x w^T)` for one row. */
+export function multiplyGated(
+  r: Recorder,
+  x: WasmTensor,
+  w: WasmWeight,
+  format: QuantizedFormat,
+  gate: WasmTensor,
+): WasmTensor {
+  const k = w.rowSize;
+  const outputs = w.shape[0]!;
+  const bytes = bytesOf(r, x, 1, k);
+  const out = r.output(gate.shape);
+  const unitCost = TILE * k * COSTS.stream * GATED_SHARE;
+  r.begin(GATED_MATMUL[format], workOf(Math.ceil(outputs / TILE), unitCost))
+    .buffer(bytes).weight(w).tensor(gate).tensor(out).sizes(k, outputs);
+  return out;
+}
+
+/** Units are blocks of rows, for each panel. */
+function dividePanels(
+  rows: number,
+  k: number,
+  outputs: number,
+): { block: number; work: Work } {
+  const cost = (block: number) =>
+    PANEL_TILES * TILE * k *
+    (block === 1
+      ? COSTS.stream * PANEL_SHARE
+      : Math.max(block * COSTS.multiplyAdd, COSTS.stream));
+  let block = Math.max(1, Math.min(rows, ROW_BLOCK));
+  while (block > MIN_ROW_BLOCK && cost(block) > MAX_CHUNK_COST) {
+    block = Math.ceil(block / 2 / BLOCK_ROWS) * BLOCK_ROWS;
+  }
+  const panels = Math.ceil(outputs / (PANEL_TILES * TILE));
+  const units = Math.ceil(rows / block) * panels;
+  return { block, work: { units, unitCost: cost(block), unitsPerChunk: 1 } };
+}
+
+function bytesOf(
+  r: Recorder,
+  x: WasmTensor,
+  rows: number,
+  k: number,
+): StepBuffer {
+  return r.derive(
+    x,
+    `bytes of ${rows} rows of ${k}`,
+    () => quantizeRows(r, x, rows, k),
+  );
 }
 
 function quantizeRows(
