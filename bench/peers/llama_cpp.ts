@@ -30,12 +30,12 @@ interface LlamaContext {
 
 type EvaluateInput =
   | number
-  | [number, { generateNext: { probabilities: true; token: true } }];
+  | [number, { generateNext: { probabilities?: true; token: true } }];
 
 interface LlamaSequence {
   controlledEvaluate(input: EvaluateInput[]): Promise<
     (
-      | { next?: { token: number; probabilities: Map<number, number> } }
+      | { next?: { token: number; probabilities?: Map<number, number> } }
       | undefined
     )[]
   >;
@@ -53,6 +53,10 @@ export interface PeerModel extends AsyncDisposable {
     ids: readonly number[],
     newTokens: number,
   ): Promise<{ ids: number[]; logProbabilities: Float32Array[] }>;
+  /** Goes on by ids; gives the likeliest next. */
+  evaluate(ids: readonly number[]): Promise<number>;
+  /** Forgets all ids. */
+  forget(): Promise<void>;
 }
 
 /** Loads a GGUF file into llama.cpp. */
@@ -90,14 +94,21 @@ export async function loadPeer(
           ),
         );
         const { token, probabilities } = results.at(-1)!.next!;
-        const logs = new Float32Array(probabilities.size);
-        for (const [id, p] of probabilities) logs[id] = Math.log(p);
+        const logs = new Float32Array(probabilities!.size);
+        for (const [id, p] of probabilities!) logs[id] = Math.log(p);
         logProbabilities.push(logs);
         ids.push(token);
         input = [token];
       }
       return { ids, logProbabilities };
     },
+    async evaluate(ids) {
+      const input: EvaluateInput[] = [...ids];
+      input.push([input.pop() as number, { generateNext: { token: true } }]);
+      const results = await sequence.controlledEvaluate(input);
+      return results.at(-1)!.next!.token;
+    },
+    forget: () => sequence.clearHistory(),
     async [Symbol.asyncDispose]() {
       await model.dispose();
       await llama.dispose();
