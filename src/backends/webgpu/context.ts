@@ -1,0 +1,119 @@
+// A GPU that was opened: its device, its limits, compiled kernels. Devices of
+// one model share it.
+import { DeviceError } from "../../core/errors.ts";
+import { Pipelines } from "./pipelines.ts";
+
+/** What is wanted of a device beyond what every GPU has. */
+const WANTED_LIMITS = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+  "maxStorageBuffersPerShaderStage",
+] as const;
+
+/** Features that make kernels faster where they are. */
+const WANTED_FEATURES = ["shader-f16", "subgroups"] as const;
+
+/** A GPU that was opened. */
+export class WebGpuContext {
+  readonly gpu: GPUDevice;
+  readonly limits: GPUSupportedLimits;
+  readonly pipelines: Pipelines;
+  /** Whether `destroy()` ends the device; one the caller brought lives on. */
+  private readonly owned: boolean;
+  /** Why nothing more can be computed. */
+  private failure: string | undefined;
+  private readonly failed: Promise<never>;
+
+  constructor(gpu: GPUDevice, owned: boolean) {
+    this.gpu = gpu;
+    this.owned = owned;
+    this.limits = gpu.limits;
+    this.pipelines = new Pipelines(gpu);
+    this.failed = gpu.lost.then(({ reason, message }) => {
+      this.failure = `the GPU was lost (${reason || "unknown"}): ${message}`;
+      throw this.error("go on");
+    });
+    this.failed.catch(() => {}); // told to whoever computes
+    gpu.addEventListener("uncapturederror", (event) => {
+      event.preventDefault(); // told to whoever computes
+      this.failure ??= (event as GPUUncapturedErrorEvent).error.message;
+    });
+  }
+
+  /** Makes `work` fail when the GPU is lost or refuses what it was given. */
+  async guard<T>(action: string, work: Promise<T>): Promise<T> {
+    this.requireWorking(action);
+    try {
+      return await Promise.race([work, this.failed]);
+    } catch (cause) {
+      if (this.failure === undefined) throw cause;
+      throw this.error(action, cause);
+    } finally {
+      this.requireWorking(action);
+    }
+  }
+
+  /**
+   * Checks that the GPU is there.
+   *
+   * @throws {DeviceError} When it was lost or refused something before.
+   */
+  requireWorking(action: string): void {
+    if (this.failure !== undefined) throw this.error(action);
+  }
+
+  /** Ends the GPU's device. */
+  destroy(): void {
+    if (this.owned) this.gpu.destroy();
+  }
+
+  private error(action: string, cause?: unknown): DeviceError {
+    return new DeviceError(
+      `Cannot ${action}: ${this.failure}; load the model again`,
+      cause === undefined ? {} : { cause },
+    );
+  }
+}
+
+/** Who opens the GPU: the runtime's `navigator.gpu`, or a device a caller made. */
+export type GpuSource = GPU | GPUDevice;
+
+/**
+ * Opens a GPU.
+ *
+ * @throws {DeviceError} When there is none.
+ */
+export async function openGpu(source: GpuSource): Promise<WebGpuContext> {
+  if (!("requestAdapter" in source)) return new WebGpuContext(source, false);
+  const adapter = await source.requestAdapter({
+    powerPreference: "high-performance",
+  });
+  if (adapter === null) {
+    throw new DeviceError(
+      'Cannot compute on "webgpu": the runtime has no adapter for a GPU; ' +
+        'install a driver for Vulkan, Metal or Direct3D 12, or use the device "wasm"',
+    );
+  }
+  return new WebGpuContext(await requestDevice(adapter), true);
+}
+
+async function requestDevice(adapter: GPUAdapter): Promise<GPUDevice> {
+  const requiredLimits = Object.fromEntries(
+    WANTED_LIMITS.map((name) => [name, adapter.limits[name]]),
+  );
+  const requiredFeatures = WANTED_FEATURES.filter((feature) =>
+    adapter.features.has(feature)
+  );
+  try {
+    return await adapter.requestDevice({ requiredLimits, requiredFeatures });
+  } catch (cause) {
+    throw new DeviceError(
+      'Cannot compute on "webgpu": the adapter gave no device; close other ' +
+        'programs that use the GPU, or use the device "wasm"',
+      { cause },
+    );
+  }
+}

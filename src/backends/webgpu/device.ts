@@ -1,0 +1,260 @@
+// The WebGPU device: kernels in WGSL, a step is a command buffer.
+import { DeviceError, InputError } from "../../core/errors.ts";
+import { numel, type Shape } from "../../core/shape.ts";
+import type {
+  Device,
+  SubmitOptions,
+  WeightRows,
+  WeightSpec,
+} from "../../ops/device.ts";
+import type { KvSpec, KvStore, Ops, Tensor, Weight } from "../../ops/ops.ts";
+import type { Platform } from "../../platform/platform.ts";
+import type { WebGpuContext } from "./context.ts";
+import { KvRegion } from "./kv_region.ts";
+import {
+  megabytes,
+  type MemoryBytes,
+  takeBuffer,
+  takeMemory,
+  takeRegion,
+} from "./memory.ts";
+import { createOps } from "./ops.ts";
+import { Readback } from "./readback.ts";
+import { Recorder } from "./recorder.ts";
+import { Slots } from "./slots.ts";
+import { encodeStep } from "./step.ts";
+import { F32_BYTES } from "./tensors.ts";
+import { WebGpuWeight } from "./weights.ts";
+
+/** Options of {@link createWebGpuDevice}. */
+export interface WebGpuDeviceOptions {
+  /** Clock and event loop. */
+  readonly platform: Platform;
+  /** The GPU, which other devices may share. */
+  readonly context: WebGpuContext;
+  /** Called once the device is disposed. */
+  readonly onDispose?: (() => void) | undefined;
+}
+
+/** Makes a device that computes on a GPU, in float32. */
+export function createWebGpuDevice(options: WebGpuDeviceOptions): Device {
+  return new WebGpuDevice(options);
+}
+
+/** Room for a step, in units of the largest planned one. */
+const PLAN_MARGIN = 1.125;
+/** A binding may not be longer: kernels count bytes in 32 bits. */
+const MAX_BINDING_BYTES = 2 ** 31;
+
+class WebGpuDevice implements Device {
+  readonly name = "webgpu";
+  readonly ops: Ops;
+  private readonly context: WebGpuContext;
+  private readonly onDispose: (() => void) | undefined;
+  private readonly recorder = new Recorder();
+  private readonly readback: Readback;
+  private readonly slots = new Slots();
+  private readonly kvRegion = new KvRegion();
+  private readonly weights: WebGpuWeight[] = [];
+  private uploadBytes = 0;
+  /** Bytes that a step may take. */
+  private activationBytes = 0;
+  private state: "declaring" | "ready" | "disposed" = "declaring";
+
+  constructor({ platform, context, onDispose }: WebGpuDeviceOptions) {
+    this.context = context;
+    this.onDispose = onDispose;
+    this.readback = new Readback(context.gpu, {
+      mapsAtOnce: platform.name === "deno",
+    });
+    this.ops = createOps(this.recorder);
+  }
+
+  declareWeight(spec: WeightSpec): Weight {
+    this.requireState("declaring", `declare weight "${spec.name}"`);
+    const { maxStorageBufferBindingSize, maxBufferSize } = this.context.limits;
+    const weight = new WebGpuWeight(
+      spec,
+      this.recorder.device,
+      Math.min(maxStorageBufferBindingSize, maxBufferSize, MAX_BINDING_BYTES),
+    );
+    this.weights.push(weight);
+    return weight;
+  }
+
+  reserveKv(specs: readonly KvSpec[]): void {
+    this.requireState("declaring", "reserve key-value stores");
+    this.kvRegion.reserve(specs);
+  }
+
+  plan(record: () => readonly Tensor[]): void {
+    this.requireState("declaring", "plan a step");
+    const { recorder, slots } = this;
+    recorder.requireRecording();
+    recorder.planning = true;
+    try {
+      for (const x of record()) recorder.keep(x);
+      slots.place(recorder.buffers, recorder.dispatches.length);
+      this.uploadBytes = Math.max(this.uploadBytes, recorder.uploads.bytes);
+      this.activationBytes = slots.bytes +
+        Math.ceil(this.uploadBytes * PLAN_MARGIN);
+    } finally {
+      recorder.endStep();
+    }
+  }
+
+  requiredBytes(): MemoryBytes {
+    return {
+      weights: this.weights.reduce((sum, { bytes }) => sum + bytes, 0),
+      kv: this.kvRegion.bytes,
+      activations: this.activationBytes,
+    };
+  }
+
+  async allocate(): Promise<void> {
+    this.requireState("declaring", "take the memory");
+    const { context, kvRegion, recorder } = this;
+    await takeMemory(context, this.requiredBytes(), () => {
+      for (const { name, regions } of this.weights) {
+        for (const region of regions) takeRegion(context, name, region);
+      }
+      kvRegion.memory = takeBuffer(context, "key-value stores", kvRegion.bytes);
+      for (const slot of this.slots.all) {
+        slot.memory = takeBuffer(context, "activations", slot.bytes);
+      }
+      const bytes = Math.ceil(this.uploadBytes * PLAN_MARGIN);
+      recorder.uploads.memory = takeBuffer(context, "uploads", bytes);
+    });
+    this.state = "ready";
+  }
+
+  // deno-lint-ignore require-await -- what it throws must reject
+  async writeWeight(weight: Weight, rows: WeightRows): Promise<void> {
+    this.requireState("ready", "write a weight");
+    this.context.requireWorking("write a weight");
+    if (
+      !(weight instanceof WebGpuWeight) ||
+      weight.device !== this.recorder.device
+    ) {
+      throw new InputError(
+        "Cannot write a weight: it belongs to another device",
+      );
+    }
+    const { queue } = this.context.gpu;
+    for (const { region, offset, bytes } of weight.pack(rows)) {
+      const { buffer } = region.memory!;
+      queue.writeBuffer(buffer, region.offset + offset, bytes as BufferSource);
+    }
+    queue.submit([]); // frees the copies
+  }
+
+  createKvStore(spec: KvSpec): KvStore {
+    const { device, planning } = this.recorder;
+    if (planning) return KvRegion.standIn(spec, device);
+    this.requireState("ready", "create a key-value store");
+    return this.kvRegion.create(spec, device);
+  }
+
+  freeKvStore(store: KvStore): void {
+    if (this.recorder.planning || this.state === "disposed") return;
+    this.kvRegion.release(
+      this.recorder.ownStore("freeKvStore", store),
+    );
+  }
+
+  upload(data: Float32Array, shape: Shape): Tensor {
+    return this.recorder.upload(data, shape);
+  }
+
+  async submit(options?: SubmitOptions): Promise<void> {
+    await this.read([], options);
+  }
+
+  async read(
+    tensors: readonly Tensor[],
+    { signal }: SubmitOptions = {},
+  ): Promise<Float32Array[]> {
+    this.requireState("ready", "run a step");
+    const { recorder, context } = this;
+    recorder.requireRecording();
+    try {
+      const kept = tensors.map((x) => recorder.keep(x));
+      recorder.running = true;
+      signal?.throwIfAborted();
+      this.placeBuffers();
+      const sizes = kept.map(({ shape }) => numel(shape) * F32_BYTES);
+      // A step that brings nothing back is over when a few bytes can be read.
+      const bytes = Math.max(F32_BYTES, sizes.reduce((a, b) => a + b, 0));
+      const target = await this.readback.reserve(bytes);
+      encodeStep(context, recorder, { kept, target });
+      const values = await context.guard(
+        "run a step",
+        this.readback.read(bytes),
+      );
+      signal?.throwIfAborted();
+      let offset = 0;
+      return sizes.map((size) => {
+        const part = new Float32Array(values, offset, size / F32_BYTES);
+        offset += size;
+        return part;
+      });
+    } finally {
+      recorder.endStep();
+    }
+  }
+
+  discard(): void {
+    this.recorder.requireRecording();
+    this.recorder.endStep();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    if (this.state !== "disposed") {
+      this.state = "disposed";
+      const memories = [
+        ...this.weights.flatMap(({ regions }) => regions),
+        ...this.slots.all,
+        this.kvRegion,
+        this.recorder.uploads,
+      ];
+      for (const { memory } of memories) memory?.buffer.destroy();
+      this.readback.destroy();
+      this.onDispose?.();
+    }
+    return Promise.resolve();
+  }
+
+  /** Gives every buffer of the step its memory. */
+  private placeBuffers(): void {
+    const { recorder, slots, context } = this;
+    const { buffers, dispatches, uploads } = recorder;
+    const placed = slots.place(buffers, dispatches.length);
+    const found = slots.bytes + uploads.bytes;
+    if (found > Math.max(this.activationBytes * PLAN_MARGIN)) {
+      slots.dropUntaken();
+      throw new DeviceError(
+        `Cannot run a step of ${megabytes(found)}: the memory has room for ` +
+          `${megabytes(this.activationBytes)}; plan a larger one, or pass ` +
+          "fewer rows at a time",
+      );
+    }
+    for (const slot of slots.all) {
+      slot.memory ??= takeBuffer(context, "activations", slot.bytes);
+    }
+    buffers.forEach((buffer, i) => buffer.memory = placed[i]!.memory);
+    if (uploads.memory!.buffer.size < uploads.bytes) {
+      uploads.memory!.buffer.destroy();
+      uploads.memory = takeBuffer(context, "uploads", uploads.bytes);
+    }
+  }
+
+  private requireState(wanted: "declaring" | "ready", action: string): void {
+    if (this.state === wanted) return;
+    const reason = this.state === "disposed"
+      ? "the device was disposed"
+      : wanted === "ready"
+      ? "the device has no memory yet; call allocate() first"
+      : "the memory of the device was taken; do so before allocate()";
+    throw new InputError(`Cannot ${action}: ${reason}`);
+  }
+}

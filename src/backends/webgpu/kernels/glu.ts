@@ -1,0 +1,30 @@
+import { elementsWgsl } from "./elements.ts";
+import { mathWgsl } from "./math.ts";
+
+/**
+ * WGSL of `glu`: `y[t, d] = x[t, d] * sigmoid(x[t, D + d])`.
+ *
+ * `x` `[T, 2D]`, `y` `[T, D]`, both f32.
+ *
+ * Dispatch: `T * D` threads in a grid of any width.
+ */
+export const gluWgsl = `${elementsWgsl}${mathWgsl}
+struct Params { count: u32 }
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<uniform> params: Params;
+
+override WIDTH: u32; // D
+
+@compute @workgroup_size(THREADS)
+fn main(
+  @builtin(global_invocation_id) id: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+) {
+  let i = element(id, groups);
+  if (i >= params.count) { return; }
+  let first = i / WIDTH * 2u * WIDTH + i % WIDTH;
+  y[i] = x[first] * sigmoid(x[first + WIDTH]);
+}
+`;

@@ -1,0 +1,26 @@
+/**
+ * WGSL of functions that the tanh form of GELU and others need.
+ *
+ * `tanh()` itself may overflow far from zero, and is off by up to 1e-5 near it.
+ */
+export const mathWgsl = `
+fn safeTanh(x: f32) -> f32 {
+  // Beyond 9 it is 1 in f32.
+  let bounded = clamp(x, -9.0, 9.0);
+  let square = bounded * bounded;
+  // Below 0.3 the quotient would cancel: the series, to its x^9.
+  let series = bounded * (1.0 + square * (-0.33333333 + square *
+    (0.13333333 + square * (-0.05396825 + square * 0.02186949))));
+  let power = exp(2.0 * bounded);
+  return select((power - 1.0) / (power + 1.0), series, abs(bounded) < 0.3);
+}
+
+fn sigmoid(x: f32) -> f32 {
+  return 1.0 / (1.0 + exp(-clamp(x, -87.0, 87.0)));
+}
+
+fn geluOf(x: f32) -> f32 {
+  let inner = 0.7978845608 * (x + 0.044715 * x * x * x);
+  return 0.5 * x * (1.0 + safeTanh(inner));
+}
+`;

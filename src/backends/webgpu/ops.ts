@@ -1,0 +1,28 @@
+// The operations of the WebGPU device: each checks its arguments and records
+// dispatches of kernels.
+import type { Ops } from "../../ops/ops.ts";
+import { dataOps } from "./ops/data.ts";
+import { decoderOps } from "./ops/decoder.ts";
+import { elementwiseOps } from "./ops/elementwise.ts";
+import type { Recorder } from "./recorder.ts";
+
+/**
+ * Makes the operations that record into `recorder`. One that throws leaves
+ * nothing recorded.
+ */
+export function createOps(recorder: Recorder): Ops {
+  const ops: Partial<Ops> = {
+    ...dataOps(recorder),
+    ...elementwiseOps(recorder),
+    ...decoderOps(recorder),
+  };
+  const whole =
+    <A extends unknown[], R>(op: (...args: A) => R) => (...args: A) =>
+      recorder.whole(() => op(...args));
+  return Object.fromEntries(
+    Object.entries(ops).map(([name, op]) => [
+      name,
+      whole(op as (...args: unknown[]) => unknown),
+    ]),
+  ) as unknown as Ops;
+}

@@ -1,0 +1,139 @@
+// Views, moving data, looking rows up.
+import { numel, type Shape } from "../../../core/shape.ts";
+import type { Ops } from "../../../ops/ops.ts";
+import { shapes } from "../../../ops/shapes.ts";
+import { copyColumnsWgsl } from "../kernels/copy_columns.ts";
+import { embeddingWgsl } from "../kernels/embedding.ts";
+import { gatherRowsWgsl } from "../kernels/gather_rows.ts";
+import { elementGrid, type Recorder } from "../recorder.ts";
+import type { WebGpuTensor } from "../tensors.ts";
+
+/** Operations of this group. */
+type DataOps = Pick<
+  Ops,
+  | "reshape"
+  | "at"
+  | "gatherRows"
+  | "columns"
+  | "concatColumns"
+  | "stack"
+  | "embedding"
+>;
+
+/** Views, moving data, looking rows up. */
+export function dataOps(r: Recorder): DataOps {
+  return {
+    reshape: (x, shape) => r.view(x, shapes.reshape(x, shape), 0),
+    at(x, index) {
+      const shape = shapes.at(x, index);
+      return r.view(x, shape, index * numel(shape));
+    },
+    gatherRows(sources, index) {
+      const shape = shapes.gatherRows(sources, index);
+      return gatherRows(r, sources.map((x) => r.own(x)), index, shape);
+    },
+    columns(x, first, count) {
+      const out = r.output(shapes.columns(x, first, count));
+      const [rows, xStride] = x.shape as readonly [number, number];
+      const run = { rows, count, xFirst: first, xStride, yStride: count };
+      copyColumns(r, r.own(x), out, { ...run, yFirst: 0 });
+      return out;
+    },
+    concatColumns(parts) {
+      const out = r.output(shapes.concatColumns(parts));
+      const [rows, yStride] = out.shape as readonly [number, number];
+      let yFirst = 0;
+      for (const part of parts) {
+        const count = part.shape[1]!;
+        const run = { rows, count, xFirst: 0, xStride: count, yStride };
+        copyColumns(r, r.own(part), out, { ...run, yFirst });
+        yFirst += count;
+      }
+      return out;
+    },
+    stack(parts) {
+      const out = r.output(shapes.stack(parts));
+      const count = numel(out.shape) / parts.length;
+      const run = { rows: 1, count, xFirst: 0, xStride: 0, yStride: 0 };
+      parts.forEach((part, i) =>
+        copyColumns(r, r.own(part), out, { ...run, yFirst: i * count })
+      );
+      return out;
+    },
+    embedding(table, ids, scale) {
+      const out = r.output(shapes.embedding(table, ids, scale));
+      const w = r.ownWeight("embedding", table, "matrix");
+      const wanted = r.values(ids);
+      const [rows, width] = out.shape as readonly [number, number];
+      for (const { firstRow, rows: partRows, values, scales } of w.parts) {
+        const planes = w.format === "f32" ? [values] : [values, scales];
+        r.dispatch({
+          code: embeddingWgsl[w.format],
+          constants: { WIDTH: width, FACTOR: scale },
+          reads: [...planes, wanted],
+          writes: [out],
+          params: [rows, firstRow, partRows],
+          workgroups: elementGrid(rows * width),
+        });
+      }
+      return out;
+    },
+  };
+}
+
+/** Records one dispatch for each source that rows are picked from. */
+function gatherRows(
+  r: Recorder,
+  sources: readonly WebGpuTensor[],
+  index: Int32Array,
+  shape: Shape,
+): WebGpuTensor {
+  const width = numel(shape.slice(1));
+  const out = r.output(shape);
+  let start = 0;
+  for (const source of sources) {
+    const end = start + source.shape[0]!;
+    const pairs: number[] = [];
+    index.forEach((row, target) => {
+      if (row >= start && row < end) pairs.push(target, row - start);
+    });
+    start = end;
+    if (pairs.length === 0 || width === 0) continue;
+    const count = pairs.length / 2;
+    r.dispatch({
+      code: gatherRowsWgsl,
+      constants: { WIDTH: width },
+      reads: [source, r.values(Uint32Array.from(pairs))],
+      writes: [out],
+      params: [count],
+      workgroups: elementGrid(count * width),
+    });
+  }
+  return out;
+}
+
+/** Which elements to copy, as in kernels/copy_columns.ts. */
+interface ColumnRun {
+  readonly rows: number;
+  readonly count: number;
+  readonly xFirst: number;
+  readonly xStride: number;
+  readonly yFirst: number;
+  readonly yStride: number;
+}
+
+/** Copies columns of `x` into `out`. */
+function copyColumns(
+  r: Recorder,
+  x: WebGpuTensor,
+  out: WebGpuTensor,
+  { rows, count, xFirst, xStride, yFirst, yStride }: ColumnRun,
+): void {
+  r.dispatch({
+    code: copyColumnsWgsl,
+    reads: [x],
+    writes: [out],
+    params: [rows, count, xFirst, xStride, yFirst, yStride],
+    workgroups: elementGrid(rows * count),
+  });
+}

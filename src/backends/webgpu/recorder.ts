@@ -1,0 +1,250 @@
+// The step being recorded: dispatches of kernels and the buffers they use.
+import { InputError } from "../../core/errors.ts";
+import { formatShape, numel, type Shape } from "../../core/shape.ts";
+import type { WeightKind } from "../../ops/device.ts";
+import type { KvStore, Tensor, Weight } from "../../ops/ops.ts";
+import { BINDING_ALIGNMENT } from "./flags.ts";
+import { copyColumnsWgsl } from "./kernels/copy_columns.ts";
+import { ELEMENT_THREADS } from "./kernels/elements.ts";
+import {
+  type Binding,
+  F32_BYTES,
+  requireValues,
+  StepBuffer,
+  WebGpuKvStore,
+  WebGpuTensor,
+} from "./tensors.ts";
+import { Uploads } from "./uploads.ts";
+import { WebGpuWeight } from "./weights.ts";
+
+/** Use of a buffer that is read back: after the last dispatch. */
+const KEPT = Infinity;
+
+/** Workgroups in each dimension that every GPU can start. */
+const MAX_WORKGROUPS = 65535;
+
+/** Numbers of workgroups in x, y and z. */
+export type Workgroups = readonly [number, number, number];
+
+/**
+ * Workgroups for `count` independent parts. Part
+ * `group.y * groups.x + group.x` may lie beyond the last one.
+ */
+export function grid(count: number): Workgroups {
+  const rows = Math.ceil(count / MAX_WORKGROUPS);
+  return rows <= 1 ? [count, 1, 1] : [Math.ceil(count / rows), rows, 1];
+}
+
+/** Workgroups for a thread each element, see kernels/elements.ts. */
+export function elementGrid(count: number): Workgroups {
+  return grid(Math.ceil(count / ELEMENT_THREADS));
+}
+
+/** A kernel and what it works on. */
+export interface Dispatch {
+  /** WGSL whose entry point is `main`; the same string each time. */
+  readonly code: string;
+  /**
+   * Its `override` values. Each combination is compiled once, so they must
+   * not vary from step to step: numbers of rows and positions are `params`.
+   */
+  readonly constants?: Readonly<Record<string, number>>;
+  /** Bindings 0 and on, `var<storage, read>`. */
+  readonly reads: readonly Binding[];
+  /** Bindings after `reads`, `var<storage, read_write>`. None may be among `reads`. */
+  readonly writes: readonly Binding[];
+  /** Last binding, when given: a `var<uniform>` struct of as many `u32`. */
+  readonly params?: readonly number[];
+  /** With a 0 nothing is recorded. */
+  readonly workgroups: Workgroups;
+}
+
+/** A dispatch whose parameters have their place. */
+export interface RecordedDispatch extends Dispatch {
+  readonly paramsBuffer: StepBuffer | undefined;
+}
+
+/** Records dispatches and the buffers they use. */
+export class Recorder {
+  /** Whether the step is recorded for its memory needs alone. */
+  planning = false;
+  /** Whether a step runs. */
+  running = false;
+  /** What the weights and stores of this device carry. */
+  readonly device: symbol = Symbol("device");
+  readonly uploads: Uploads = new Uploads();
+  private step = Symbol("step");
+  private recorded: RecordedDispatch[] = [];
+  private results: StepBuffer[] = [];
+
+  /** What was recorded. */
+  get dispatches(): readonly RecordedDispatch[] {
+    return this.recorded;
+  }
+
+  /** Buffers that dispatches write, in the order of the first one. */
+  get buffers(): readonly StepBuffer[] {
+    return this.results;
+  }
+
+  /** Records a dispatch. */
+  dispatch(dispatch: Dispatch): void {
+    this.requireRecording();
+    if (dispatch.workgroups.some((count) => count === 0)) return;
+    const reads = dispatch.reads.map((x) => this.aligned(x));
+    const { params } = dispatch;
+    const paramsBuffer = params &&
+      this.uploads.addParams(params, this.planning);
+    for (const x of reads) this.use(x);
+    for (const x of dispatch.writes) this.use(x);
+    this.recorded.push({ ...dispatch, reads, paramsBuffer });
+  }
+
+  /** A tensor that the next dispatches write. */
+  output(shape: Shape): WebGpuTensor {
+    const buffer = this.room(numel(shape) * F32_BYTES);
+    return new WebGpuTensor(shape, buffer, 0, this.step);
+  }
+
+  /** Memory that the next dispatches write. */
+  room(bytes: number): StepBuffer {
+    this.requireRecording();
+    const buffer = new StepBuffer(bytes, this.recorded.length);
+    this.results.push(buffer);
+    return buffer;
+  }
+
+  /** Values of the host, copied. */
+  values(values: Float32Array | Int32Array | Uint32Array): StepBuffer {
+    this.requireRecording();
+    return this.uploads.add(values, this.planning);
+  }
+
+  /** A tensor with these values, copied. */
+  upload(values: Float32Array, shape: Shape): WebGpuTensor {
+    requireValues(values, shape);
+    return new WebGpuTensor(shape, this.values(values), 0, this.step);
+  }
+
+  /** The same memory from `offset` elements on, under another shape. */
+  view(x: Tensor, shape: Shape, offset: number): WebGpuTensor {
+    const { buffer, offset: start } = this.own(x);
+    const bytes = start + offset * F32_BYTES;
+    return new WebGpuTensor(shape, buffer, bytes, this.step);
+  }
+
+  /** Checks that a tensor is of this step. */
+  own(x: Tensor): WebGpuTensor {
+    if (!(x instanceof WebGpuTensor) || x.step !== this.step) {
+      throw new InputError(
+        `Cannot use a tensor ${formatShape(x.shape)}: it belongs to an ` +
+          "earlier step or to another device",
+      );
+    }
+    return x;
+  }
+
+  /** Checks that a weight is of this device, of the right kind, and filled. */
+  ownWeight(op: string, w: Weight, kind: WeightKind): WebGpuWeight {
+    if (!(w instanceof WebGpuWeight) || w.device !== this.device) {
+      throw new InputError(
+        `Cannot record "${op}": the weight belongs to another device`,
+      );
+    }
+    if (w.kind !== kind) {
+      throw new InputError(
+        `Cannot record "${op}": weight "${w.name}" was declared as ` +
+          `"${w.kind}", wanted "${kind}"`,
+      );
+    }
+    if (!this.planning && !w.complete) {
+      throw new InputError(
+        `Cannot record "${op}": weight "${w.name}" is not filled; ` +
+          "write all its rows first",
+      );
+    }
+    return w;
+  }
+
+  /** Checks that a store is of this device and taken. */
+  ownStore(op: string, store: KvStore): WebGpuKvStore {
+    const own = store instanceof WebGpuKvStore && store.device === this.device;
+    if (!own || !store.taken) {
+      throw new InputError(
+        `Cannot record "${op}": a key-value store was freed or belongs to ` +
+          "another device",
+      );
+    }
+    return store;
+  }
+
+  /** Keeps a tensor until the step has run. */
+  keep(x: Tensor): WebGpuTensor {
+    const own = this.own(x);
+    own.buffer.last = KEPT;
+    return own;
+  }
+
+  /** Calls `record`; when it throws, drops what it recorded so far. */
+  whole<T>(record: () => T): T {
+    const dispatches = this.recorded.length;
+    const results = this.results.length;
+    const { bytes } = this.uploads;
+    try {
+      return record();
+    } catch (error) {
+      this.recorded.length = dispatches;
+      this.results.length = results;
+      this.uploads.truncate(bytes);
+      throw error;
+    }
+  }
+
+  /** Drops what was recorded; its tensors are dead. */
+  endStep(): void {
+    this.step = Symbol("step");
+    this.recorded = [];
+    this.results = [];
+    this.uploads.truncate(0);
+    this.planning = false;
+    this.running = false;
+  }
+
+  /**
+   * Checks that no step runs.
+   *
+   * @throws {InputError} When one does.
+   */
+  requireRecording(): void {
+    if (this.running) {
+      throw new InputError(
+        "Cannot record while a step runs: await submit() or read() first",
+      );
+    }
+  }
+
+  private use(x: Binding): void {
+    const buffer = x instanceof WebGpuTensor ? x.buffer : x;
+    if (!(buffer instanceof StepBuffer)) return;
+    buffer.last = Math.max(buffer.last, this.recorded.length);
+  }
+
+  /** Copies a view that starts where no kernel can bind it. */
+  private aligned(x: Binding): Binding {
+    if (!(x instanceof WebGpuTensor)) return x;
+    const excess = x.offset % BINDING_ALIGNMENT;
+    if (excess === 0) return x;
+    const size = numel(x.shape);
+    const first = excess / F32_BYTES;
+    const from = this.view(x, [first + size], -first);
+    const out = this.output(x.shape);
+    this.dispatch({
+      code: copyColumnsWgsl,
+      reads: [from],
+      writes: [out],
+      params: [1, size, first, 0, 0, 0],
+      workgroups: elementGrid(size),
+    });
+    return out;
+  }
+}

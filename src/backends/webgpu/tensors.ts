@@ -1,0 +1,122 @@
+// What the WebGPU device hands out: tensors of a step and key-value stores, and
+// the memory behind them.
+import { formatShape, numel, type Shape } from "../../core/shape.ts";
+import { InputError } from "../../core/errors.ts";
+import type { KvSpec, KvStore, Tensor } from "../../ops/ops.ts";
+
+/** Bytes of an f32. */
+export const F32_BYTES = 4;
+
+/** A GPU buffer with a number, for keys of caches. */
+export class GpuMemory {
+  private static count = 0;
+  readonly id: number = GpuMemory.count++;
+  readonly buffer: GPUBuffer;
+
+  constructor(buffer: GPUBuffer) {
+    this.buffer = buffer;
+  }
+}
+
+/** Memory that lives for a step: a dispatch writes it, or the host fills it before. */
+export class StepBuffer {
+  readonly bytes: number;
+  /** Index of the first dispatch that writes it; -1 for values of the host. */
+  readonly first: number;
+  /** Index of the last dispatch that uses it. */
+  last: number;
+  /** Offset in its memory. */
+  readonly offset: number;
+  /** Where it lies, once the step is planned. */
+  memory: GpuMemory | undefined;
+
+  constructor(bytes: number, first: number, offset = 0) {
+    this.bytes = bytes;
+    this.first = first;
+    this.last = first;
+    this.offset = offset;
+  }
+}
+
+/** Part of a memory that outlives steps: of a weight or a key-value store. */
+export class Region {
+  readonly bytes: number;
+  readonly offset: number;
+  /** Where it lies, once the device's memory is taken. */
+  memory: GpuMemory | undefined;
+
+  constructor(bytes: number, memory?: GpuMemory, offset = 0) {
+    this.bytes = bytes;
+    this.memory = memory;
+    this.offset = offset;
+  }
+}
+
+/** A tensor: part of a buffer under a shape. */
+export class WebGpuTensor implements Tensor {
+  readonly shape: Shape;
+  readonly buffer: StepBuffer;
+  /** Bytes before its first element. */
+  readonly offset: number;
+  /** The step it belongs to. */
+  readonly step: symbol;
+
+  constructor(shape: Shape, buffer: StepBuffer, offset: number, step: symbol) {
+    this.shape = shape;
+    this.buffer = buffer;
+    this.offset = offset;
+    this.step = step;
+  }
+}
+
+/** What a kernel binds. */
+export type Binding = WebGpuTensor | StepBuffer | Region;
+
+/** Bytes of each element of a key-value store. */
+export const KV_BYTES = 4;
+
+/** A ring of keys and one of values, `[capacity, K, H]` each. */
+export class WebGpuKvStore implements KvStore {
+  readonly kvStore = true;
+  readonly capacity: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly keys: Region;
+  readonly values: Region;
+  /** The device it belongs to. */
+  readonly device: symbol;
+  /** Whether a caller has it. */
+  taken = true;
+
+  constructor(
+    spec: KvSpec,
+    { keys, values }: { readonly keys: Region; readonly values: Region },
+    device: symbol,
+  ) {
+    this.device = device;
+    this.capacity = spec.capacity;
+    this.kvHeads = spec.kvHeads;
+    this.headDim = spec.headDim;
+    this.keys = keys;
+    this.values = values;
+  }
+}
+
+/** Bytes of the keys of a store, and of its values. */
+export function ringBytes({ capacity, kvHeads, headDim }: KvSpec): number {
+  return KV_BYTES * capacity * kvHeads * headDim;
+}
+
+/**
+ * Checks that host values fill a shape.
+ *
+ * @throws {InputError} When they do not.
+ */
+export function requireValues(values: Float32Array, shape: Shape): void {
+  if (values.length !== numel(shape)) {
+    throw new InputError(
+      `Cannot upload a tensor ${formatShape(shape)}: found ` +
+        `${values.length} elements, wanted ${numel(shape)}`,
+    );
+  }
+}

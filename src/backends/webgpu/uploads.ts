@@ -1,0 +1,73 @@
+// Values of the host that a step reads: all in one buffer that is written once
+// a step, each at an offset that a kernel can bind.
+import { align, BINDING_ALIGNMENT } from "./flags.ts";
+import { type GpuMemory, StepBuffer } from "./tensors.ts";
+
+/** Parameters of a dispatch are padded to this; equal ones lie in one place. */
+const PARAMS_ALIGNMENT = 16;
+
+/** What the host gives to a step. */
+export class Uploads {
+  private host = new Uint8Array(16 * BINDING_ALIGNMENT);
+  private used = 0;
+  private readonly params = new Map<string, StepBuffer>();
+  /** Where it goes; at least {@link bytes} long when a step runs. */
+  memory: GpuMemory | undefined;
+
+  /** Bytes so far. */
+  get bytes(): number {
+    return this.used;
+  }
+
+  /** What to write to the memory. */
+  get contents(): Uint8Array<ArrayBuffer> {
+    return this.host.subarray(0, this.used);
+  }
+
+  /** Copies values, unless only their room counts. */
+  add(
+    values: Float32Array | Int32Array | Uint32Array,
+    planning: boolean,
+  ): StepBuffer {
+    const { byteLength: bytes } = values;
+    const offset = this.used;
+    this.used += align(Math.max(1, bytes));
+    if (!planning) {
+      this.grow();
+      this.host.set(
+        new Uint8Array(values.buffer, values.byteOffset, bytes),
+        offset,
+      );
+    }
+    return new StepBuffer(bytes, -1, offset);
+  }
+
+  /** Parameters of a dispatch, a `u32` each. */
+  addParams(params: readonly number[], planning: boolean): StepBuffer {
+    const key = params.join();
+    let buffer = this.params.get(key);
+    if (!buffer) {
+      const words = PARAMS_ALIGNMENT / Uint32Array.BYTES_PER_ELEMENT;
+      const padded = new Uint32Array(Math.ceil(params.length / words) * words);
+      padded.set(params);
+      buffer = this.add(padded, planning);
+      this.params.set(key, buffer);
+    }
+    return buffer;
+  }
+
+  /** Takes back what was added since there were so many bytes. */
+  truncate(bytes: number): void {
+    this.used = bytes;
+    for (const [key, { offset }] of this.params) {
+      if (offset >= bytes) this.params.delete(key);
+    }
+  }
+
+  private grow(): void {
+    if (this.used <= this.host.length) return;
+    const host = new Uint8Array(Math.max(this.used, 2 * this.host.length));
+    host.set(this.host);
+    this.host = host;
+  }
+}
