@@ -1,0 +1,135 @@
+// Key-value stores and the decoder's attention.
+import type { AttentionOptions, Ops, Segment } from "../../../ops/ops.ts";
+import { shapes } from "../../../ops/shapes.ts";
+import { appendKvWgsl } from "../kernels/append_kv.ts";
+import { ATTENTION_KEYS, attentionWgsl } from "../kernels/attention.ts";
+import { attentionMergeWgsl } from "../kernels/attention_merge.ts";
+import { grid, type Recorder } from "../recorder.ts";
+import {
+  F32_BYTES,
+  type WebGpuKvStore,
+  type WebGpuTensor,
+} from "../tensors.ts";
+
+/** Workgroups that keep a large GPU busy. */
+const WANTED_GROUPS = 256;
+/** Fewest keys worth a workgroup of their own. */
+const SPLIT_KEYS = 2 * ATTENTION_KEYS;
+/** Largest number of rows in y of a dispatch. */
+const MAX_ROWS = 65535;
+
+/** Key-value stores and attention. */
+export function attentionOps(
+  r: Recorder,
+): Pick<Ops, "appendKv" | "attention"> {
+  return {
+    appendKv(stores, segments, k, v) {
+      shapes.appendKv(stores, segments, k, v);
+      const [keys, values] = [r.own(k), r.own(v)];
+      segments.forEach((segment, i) => {
+        const store = r.ownStore("appendKv", stores[i]!);
+        append(r, store, segment, keys, values);
+      });
+    },
+    attention(q, stores, segments, options) {
+      const shape = shapes.attention(q, stores, segments, options);
+      const own = r.own(q);
+      const out = r.output(shape);
+      segments.forEach((segment, i) => {
+        const store = r.ownStore("attention", stores[i]!);
+        for (let row = 0; row < segment.rows; row += MAX_ROWS) {
+          attend(r, store, own, out, options, {
+            firstRow: segment.firstRow + row,
+            rows: Math.min(MAX_ROWS, segment.rows - row),
+            firstPosition: segment.firstPosition + row,
+          });
+        }
+      });
+      return out;
+    },
+  };
+}
+
+function append(
+  r: Recorder,
+  store: WebGpuKvStore,
+  { firstRow, rows, firstPosition }: Segment,
+  k: WebGpuTensor,
+  v: WebGpuTensor,
+): void {
+  const size = store.kvHeads * store.headDim;
+  r.dispatch({
+    code: appendKvWgsl,
+    constants: { SIZE: size, CAPACITY: store.capacity },
+    reads: [k, v],
+    writes: [store.keys, store.values],
+    params: [firstRow, rows, firstPosition],
+    workgroups: grid(Math.ceil(rows * size / 64)),
+  });
+}
+
+function attend(
+  r: Recorder,
+  store: WebGpuKvStore,
+  q: WebGpuTensor,
+  out: WebGpuTensor,
+  { heads, window, scale }: AttentionOptions,
+  { firstRow, rows, firstPosition }: Segment,
+): void {
+  const { kvHeads, headDim, capacity } = store;
+  const seen = Math.min(firstPosition + rows, window ?? Infinity);
+  const splits = splitsFor(rows * kvHeads, seen);
+  const shared = heads / kvHeads;
+  const common = {
+    code: attentionCode(headDim, shared, splits > 1),
+    constants: {
+      KV_HEADS: kvHeads,
+      CAPACITY: capacity,
+      WINDOW: window ?? 0,
+      SCALE: scale,
+    },
+    reads: [q, store.keys, store.values],
+    params: [firstRow, firstPosition],
+    workgroups: [headDim === 0 ? 0 : kvHeads, rows, splits],
+  } as const;
+  if (splits === 1) {
+    r.dispatch({ ...common, writes: [out] });
+    return;
+  }
+  const count = rows * heads;
+  const partials = r.room(count * splits * headDim * F32_BYTES);
+  const statistics = r.room(count * splits * 2 * F32_BYTES);
+  r.dispatch({ ...common, writes: [partials, statistics] });
+  r.dispatch({
+    code: attentionMergeWgsl,
+    constants: { WIDTH: headDim },
+    reads: [partials, statistics],
+    writes: [out],
+    params: [firstRow * heads, count, splits],
+    workgroups: grid(count),
+  });
+}
+
+/**
+ * Parts of the keys of a row, a power of two, so that steps of a growing
+ * context record the same sizes for long.
+ */
+function splitsFor(groups: number, seen: number): number {
+  let splits = 1;
+  while (
+    2 * splits * groups <= WANTED_GROUPS && 2 * splits * SPLIT_KEYS <= seen
+  ) splits *= 2;
+  return splits;
+}
+
+const codes = new Map<string, string>();
+
+/** The same string for the same kernel: it is the key of its pipelines. */
+function attentionCode(width: number, shared: number, split: boolean): string {
+  const key = `${width},${shared},${split}`;
+  let code = codes.get(key);
+  if (code === undefined) {
+    codes.set(key, code = attentionWgsl(width, shared, split));
+  }
+  return code;
+}

@@ -1,0 +1,184 @@
+// Matrix products. The WebGPU device multiplies dequantised weights by f32
+// activations: unlike the CPU devices it rounds no activation to bytes, so its
+// quantised products are those of the reference but for the order of sums.
+import { numel, type Shape } from "../../../core/shape.ts";
+import type { Ops, Tensor, Weight } from "../../../ops/ops.ts";
+import { shapes } from "../../../ops/shapes.ts";
+import {
+  MATMUL_ROWS,
+  MATMUL_ROWS_OUTPUTS,
+  type MatmulRowsOptions,
+  matmulRowsWgsl,
+} from "../kernels/matmul_rows.ts";
+import { MATMUL_TILE, matmulTilesWgsl } from "../kernels/matmul_tiles.ts";
+import { grid, type Recorder } from "../recorder.ts";
+import type { Binding, WebGpuTensor } from "../tensors.ts";
+import type { WebGpuWeight, WeightPart } from "../weights.ts";
+
+/** What products may use of a GPU. */
+export interface LinearOptions {
+  /** Lanes of every subgroup; 0 where their number varies or there are none. */
+  readonly subgroupSize: number;
+  /** Whether the compiler wants `enable subgroups;`. */
+  readonly enablesSubgroups: boolean;
+}
+
+/** Products without subgroups, which every GPU has. */
+export const PLAIN_LINEAR: LinearOptions = {
+  subgroupSize: 0,
+  enablesSubgroups: false,
+};
+
+/** Threads of a workgroup of few rows. */
+const MIN_THREADS = 32;
+const MAX_THREADS = 256;
+/** Words of each output that a thread should read at least. */
+const WORDS_PER_THREAD = 4;
+
+/** Matrix products. */
+export function linearOps(
+  r: Recorder,
+  options: LinearOptions = PLAIN_LINEAR,
+): Pick<Ops, "matmul" | "gatedMatmul"> {
+  return {
+    matmul(x, w) {
+      const shape = shapes.matmul(x, w);
+      return multiply(r, options, { op: "matmul", x, w, shape });
+    },
+    gatedMatmul(x, w, gate) {
+      const shape = shapes.gatedMatmul(x, w, gate);
+      return multiply(r, options, { op: "gatedMatmul", x, w, shape, gate });
+    },
+  };
+}
+
+/** A product to record. */
+interface Product {
+  readonly op: string;
+  readonly x: Tensor;
+  readonly w: Weight;
+  readonly shape: Shape;
+  readonly gate?: Tensor;
+}
+
+function multiply(
+  r: Recorder,
+  options: LinearOptions,
+  { op, x, w, shape, gate }: Product,
+): WebGpuTensor {
+  const weight = r.ownWeight(op, w, "matrix");
+  const own = r.own(x);
+  const gates = gate ? [r.own(gate)] : [];
+  const out = r.output(shape);
+  recordProduct(r, options, { x: own, weight, gates, out });
+  return out;
+}
+
+/** Operands of {@link recordProduct}. */
+export interface ProductOperands {
+  /** `[..., K]`. */
+  readonly x: WebGpuTensor;
+  /** `[F, K]`, or a `conv2d` of one place. */
+  readonly weight: WebGpuWeight;
+  /** One `[..., F]`, or none. */
+  readonly gates: readonly WebGpuTensor[];
+  /** `[..., F]`. */
+  readonly out: WebGpuTensor;
+}
+
+/** Records `x w^T`, times `gelu(gate)` where there is a gate. */
+export function recordProduct(
+  r: Recorder,
+  options: LinearOptions,
+  { x, weight, gates, out }: ProductOperands,
+): void {
+  const width = weight.rowSize;
+  const outputs = weight.shape[0]!;
+  const rows = outputs === 0 ? 0 : numel(out.shape) / outputs;
+  if (rows === 0) return;
+  for (const part of weight.parts) {
+    const reads: Binding[] = [x, part.values];
+    if (weight.format !== "f32") reads.push(part.scales);
+    reads.push(...gates);
+    const common = {
+      reads,
+      writes: [out],
+      constants: {
+        FIRST: part.firstRow,
+        PART: part.rows,
+        OUTPUTS: outputs,
+      },
+    };
+    if (rows <= MATMUL_ROWS && width > 0) {
+      r.dispatch({
+        ...common,
+        code: rowsCode({
+          format: weight.format,
+          width,
+          rows,
+          outputs: MATMUL_ROWS_OUTPUTS,
+          gated: gates.length > 0,
+          ...threadsFor(weight, options),
+        }),
+        workgroups: grid(Math.ceil(part.rows / MATMUL_ROWS_OUTPUTS)),
+      });
+    } else {
+      r.dispatch({
+        ...common,
+        code: tilesCode(weight, gates.length > 0),
+        constants: { ...common.constants, K: width },
+        params: [rows],
+        workgroups: tileGroups(rows, part),
+      });
+    }
+  }
+}
+
+/** A workgroup whose threads have a few words each, in whole subgroups. */
+function threadsFor(
+  { format, rowSize }: WebGpuWeight,
+  { subgroupSize, enablesSubgroups }: LinearOptions,
+): Pick<MatmulRowsOptions, "threads" | "subgroupSize" | "enablesSubgroups"> {
+  const words = rowSize / (format === "q4" ? 8 : 4);
+  let threads = MIN_THREADS;
+  while (threads < MAX_THREADS && threads * WORDS_PER_THREAD < words) {
+    threads *= 2;
+  }
+  const fits = subgroupSize > 0 && threads % subgroupSize === 0;
+  return { threads, subgroupSize: fits ? subgroupSize : 0, enablesSubgroups };
+}
+
+function tileGroups(
+  rows: number,
+  part: WeightPart,
+): readonly [number, number, number] {
+  return [
+    Math.ceil(part.rows / MATMUL_TILE),
+    Math.ceil(rows / MATMUL_TILE),
+    1,
+  ];
+}
+
+const rowsCodes = new Map<string, string>();
+
+/** The same string for the same kernel: it is the key of its pipelines. */
+function rowsCode(options: MatmulRowsOptions): string {
+  const key = Object.values(options).join();
+  let code = rowsCodes.get(key);
+  if (code === undefined) {
+    rowsCodes.set(key, code = matmulRowsWgsl(options));
+  }
+  return code;
+}
+
+const tilesCodes = new Map<string, string>();
+
+function tilesCode({ format, rowSize }: WebGpuWeight, gated: boolean): string {
+  const lanes = rowSize % 4 === 0 ? 4 : 1;
+  const key = `${format},${lanes},${gated}`;
+  let code = tilesCodes.get(key);
+  if (code === undefined) {
+    tilesCodes.set(key, code = matmulTilesWgsl(format, lanes, gated));
+  }
+  return code;
+}
