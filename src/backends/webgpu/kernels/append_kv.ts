@@ -26,8 +26,8 @@ fn main(
   if (row >= params.rows) { return; }
   let slot = (params.firstPosition + row) % CAPACITY;
   let to = slot * SIZE + i % SIZE;
-  let from = params.firstRow * SIZE + i;
-  keys[to] = k[from];
-  values[to] = v[from];
+  let source = params.firstRow * SIZE + i;
+  keys[to] = k[source];
+  values[to] = v[source];
 }
 `;
