@@ -5,6 +5,7 @@
 import { devices } from "../tests/testing.ts";
 import { measureBounds, reportBounds } from "./harness.ts";
 import { benchDecoder } from "./models/decoder_bench.ts";
+import { benchSparsity } from "./models/sparsity_bench.ts";
 import { benchThreads } from "./models/threads_bench.ts";
 import { benchOp } from "./op_case.ts";
 import { dataCases } from "./ops/data_bench.ts";
@@ -40,4 +41,5 @@ for (const target of targets) {
   reportRatios(seconds);
 }
 if ("decoder".includes(wanted)) await benchDecoder(bounds);
+if ("sparsity".includes(wanted)) await benchSparsity();
 if ("threads".includes(wanted)) await benchThreads();

@@ -24,8 +24,8 @@ const TOLERANCES: Readonly<Record<WeightFormat, number>> = {
   q8: 0.02,
   q4: 0.02,
 };
-/** Around a tile of 8, and a panel of 128 outputs. */
-const OUTPUTS = [1, 7, 8, 9, 127, 128, 129, 300];
+/** Around a tile of 8, and a panel of 256 outputs. */
+const OUTPUTS = [1, 7, 8, 9, 255, 256, 257, 600];
 const ROWS = [1, 2, 5, 64, 65, 130];
 
 /** Values of which so many in a hundred are not zero. */
@@ -62,7 +62,7 @@ for (const target of (await devices()).slice(1)) {
     test(`matmul of sparse rows in ${format} on ${target.name} is the same as of others`, async () => {
       const sizes = [
         ...OUTPUTS.map((outputs) => [1, 96, outputs] as const),
-        ...ROWS.map((rows) => [rows, 64, 150] as const),
+        ...ROWS.map((rows) => [rows, 64, 300] as const),
         [1, 32, 9] as const,
         [1, 2048, 130] as const,
       ];
@@ -128,7 +128,7 @@ for (const target of (await devices()).slice(1)) {
   });
 
   test(`blocks of a file give the same sparse products on ${target.name}`, async () => {
-    const [outputs, width] = [140, 64];
+    const [outputs, width] = [280, 64];
     const w = randomTensor([outputs, width], { seed: 1 });
     const x = sparseTensor([1, width], 20, 2);
     for (const format of ["q8", "q4"] as const) {
@@ -147,7 +147,7 @@ for (const target of (await devices()).slice(1)) {
       device.plan(() => [record()]);
       await device.allocate();
       const rowBytes = bytes.length / outputs;
-      for (const [firstRow, rows] of [[0, 5], [5, 130], [135, 5]] as const) {
+      for (const [firstRow, rows] of [[0, 5], [5, 270], [275, 5]] as const) {
         await device.writeWeight(weight, {
           firstRow,
           rows,

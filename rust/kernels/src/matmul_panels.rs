@@ -6,9 +6,13 @@ use crate::bits::Bits;
 use crate::form::Form;
 use crate::matmul_quantized::{scale_add, store};
 use crate::panel::PANEL_TILES;
-use crate::quantized::{PIECES, Quad, ROW_QUADS, WeightGroup};
+use crate::quantized::{LINE_QUADS, PIECES, Quad, ROW_QUADS, WeightGroup};
 use crate::simd::F32x4;
 use crate::tile::{Sums, TILE};
+use core::marker::PhantomData;
+
+/// Groups whose weights are fetched together.
+const BATCH: usize = 4;
 
 /// One row with the panel of `out`'s outputs.
 #[inline(never)]
@@ -17,20 +21,27 @@ pub fn multiply_panel<F: Form, W: WeightGroup>(x: &[Quad], panel: &[Quad], out: 
     let mut totals = [[F32x4::zero(); 2]; PANEL_TILES];
     let totals = &mut totals[..tiles];
     let groups = panel.chunks_exact(tiles * W::QUADS);
-    for (weights, x) in groups.zip(x.as_chunks::<ROW_QUADS>().0) {
+    let mut active = groups.zip(x.as_chunks::<ROW_QUADS>().0).filter_map(|(weights, x)| {
         let [head, bytes @ ..] = x;
-        let mask = head.as_chunks().0[2];
-        let mask = u32::from_le_bytes(mask) & ((1 << PIECES) - 1);
-        if mask == 0 {
-            continue;
-        }
+        let mask = u32::from_le_bytes(head.as_chunks().0[2]) & ((1 << PIECES) - 1);
         let (scales, pieces) = weights.split_at(tiles);
-        let group = PanelGroup::<W> { head, bytes, scales, pieces: W::as_pieces(pieces) };
-        match mask.count_ones() {
-            1 => group.add::<F, 1>(mask, totals),
-            2 => group.add::<F, 2>(mask, totals),
-            3 | 4 => group.add::<F, 4>(mask, totals),
-            _ => group.add::<F, PIECES>(mask, totals),
+        let weights = PhantomData::<W>;
+        (mask != 0).then_some(PanelGroup { mask, head, bytes, scales, pieces, weights })
+    });
+    loop {
+        let batch: [_; BATCH] = core::array::from_fn(|_| active.next());
+        let touched = batch.iter().flatten().map(PanelGroup::touch).sum::<u32>();
+        core::hint::black_box(touched);
+        for group in batch.iter().flatten() {
+            match group.mask.count_ones() {
+                1 => group.add::<F, 1>(totals),
+                2 => group.add::<F, 2>(totals),
+                3 | 4 => group.add::<F, 4>(totals),
+                _ => group.add::<F, PIECES>(totals),
+            }
+        }
+        if batch[BATCH - 1].is_none() {
+            break;
         }
     }
     for (sums, out) in totals.iter().zip(out.chunks_mut(TILE)) {
@@ -38,26 +49,48 @@ pub fn multiply_panel<F: Form, W: WeightGroup>(x: &[Quad], panel: &[Quad], out: 
     }
 }
 
-/// A group of k: activations, and weights of all tiles of a panel.
+/// A group of k whose activations are not all zeros: they, and the weights of
+/// all tiles of a panel.
 struct PanelGroup<'a, W: WeightGroup> {
+    /// A bit for each piece that is not all zeros.
+    mask: u32,
     head: &'a Quad,
     bytes: &'a [Quad; 2],
     scales: &'a [Quad],
-    pieces: &'a [W::Piece],
+    pieces: &'a [Quad],
+    weights: PhantomData<W>,
 }
 
 impl<W: WeightGroup> PanelGroup<'_, W> {
-    /// Adds the products of the pieces in `mask`, at most N.
+    /// Reads from every cache line that [`Self::add`] needs, all at once: one
+    /// wait for memory instead of one for each line.
     #[inline(always)]
-    fn add<F: Form, const N: usize>(&self, mask: u32, totals: &mut [Sums]) {
+    fn touch(&self) -> u32 {
+        let touch = |quads: &[Quad]| {
+            quads.iter().step_by(LINE_QUADS).map(|quad| u32::from(quad[0])).sum::<u32>()
+        };
+        let mut sum = touch(self.scales);
+        let width = self.pieces.len() / PIECES;
+        let mut rest = self.mask;
+        while rest != 0 {
+            sum += touch(&self.pieces[rest.trailing_zeros() as usize * width..][..width]);
+            rest &= rest - 1;
+        }
+        sum
+    }
+
+    /// Adds the products of the pieces in the mask, at most N.
+    #[inline(always)]
+    fn add<F: Form, const N: usize>(&self, totals: &mut [Sums]) {
+        let weights = W::as_pieces(self.pieces);
         let (all, _) = self.bytes.as_flattened().as_chunks();
         let head = Bits::load(self.head);
         let start = W::start::<F>(head.splat_lane::<1>());
         let scale = head.as_f32().splat_lane::<0>();
         // Where there are fewer than N, zeros meet the first piece.
         let mut x = [F::quads(Bits::splat(0)); N];
-        let mut pieces = [self.pieces; N];
-        let mut rest = mask;
+        let mut pieces = [weights; N];
+        let mut rest = self.mask;
         for (x, piece) in x.iter_mut().zip(&mut pieces) {
             if rest == 0 {
                 break;
@@ -65,7 +98,7 @@ impl<W: WeightGroup> PanelGroup<'_, W> {
             let i = rest.trailing_zeros() as usize;
             rest &= rest - 1;
             *x = F::quads(Bits::splat(i32::from_le_bytes(all[i])));
-            *piece = &self.pieces[i * totals.len()..];
+            *piece = &weights[i * totals.len()..];
         }
         let pieces = pieces.map(|piece| &piece[..totals.len()]);
         for (tile, (totals, scales)) in totals.iter_mut().zip(self.scales).enumerate() {
@@ -119,7 +152,7 @@ mod tests {
     }
 
     fn check<W: WeightGroup + PartialEq + core::fmt::Debug>(pack: Pack<W>, forms: &[Run]) {
-        for (k, outputs) in [(32, 1), (64, 8), (96, 127), (256, 128), (64, 300), (1024, 70)] {
+        for (k, outputs) in [(32, 1), (64, 8), (96, 127), (256, 128), (64, 600), (1024, 70)] {
             let w = random(outputs * k, 2);
             let groups = k / GROUP;
             let tiles = packed(&w, k, Layout::Tiles, pack);

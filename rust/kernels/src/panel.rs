@@ -8,8 +8,8 @@
 
 use crate::quantized::{PIECES, Quad, WeightGroup};
 
-/// Tiles of a panel: 256 bytes of four bits follow each other for a piece.
-pub const PANEL_TILES: usize = 16;
+/// Tiles of a panel: 512 bytes of four bits follow each other for a piece.
+pub const PANEL_TILES: usize = 32;
 
 /// The order of a weight's quads.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,7 +71,7 @@ mod tests {
     use crate::quantized::{Q4Group, Q8Group};
 
     fn check<W: WeightGroup>() {
-        for tiles in [1, 15, 16, 17, 35] {
+        for tiles in [1, 31, 32, 33, 70] {
             let places = Places { layout: Layout::Panels, tiles, groups: 3 };
             let mut seen = vec![false; tiles * 3 * W::QUADS];
             for tile in 0..tiles {

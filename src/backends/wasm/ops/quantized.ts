@@ -50,7 +50,7 @@ const COSTS = { multiplyAdd: 0.03, stream: 0.05 };
 const PANEL_SHARE = 0.4;
 const GATED_SHARE = 0.35;
 /** Tiles of a panel, as in rust/kernels/src/panel.rs. */
-const PANEL_TILES = 16;
+const PANEL_TILES = 32;
 
 /** Records `x w^T`, as `multiply` does. */
 export function multiplyQuantized(
