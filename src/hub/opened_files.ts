@@ -31,7 +31,11 @@ export function openedFiles(opener: FileOpener): ModelFiles {
 }
 
 function toSource(name: string, file: unknown): ByteSource {
-  if (file instanceof Uint8Array) return bytesSource(name, file);
+  if (file instanceof Uint8Array) {
+    // Not the Buffer that Node's readFile() gives: its slice() shares memory.
+    const { buffer, byteOffset, byteLength } = file;
+    return bytesSource(name, new Uint8Array(buffer, byteOffset, byteLength));
+  }
   if (file instanceof ArrayBuffer) {
     return bytesSource(name, new Uint8Array(file));
   }
