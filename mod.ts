@@ -61,6 +61,7 @@ export type {
   TextWithMedia,
 } from "./src/api/pipeline_input.ts";
 export {
+  type ConvertedFile,
   type ConvertOptions,
   type ConvertProgress,
   type ConvertResult,

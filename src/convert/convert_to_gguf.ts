@@ -1,5 +1,5 @@
-// Writes the text decoder of a checkpoint as a GGUF file that llama.cpp loads,
-// in blocks of rows: no tensor is ever held whole.
+// Writes a checkpoint as GGUF: the text decoder in a file that llama.cpp loads,
+// the towers in one beside it. In blocks of rows: no tensor is ever held whole.
 import type { ComputeDtype } from "../core/dtype.ts";
 import {
   CheckpointError,
@@ -9,12 +9,9 @@ import {
 import { type JsonObject, parseJsonObject } from "../core/json.ts";
 import type { HubOptions } from "../hub/hub_files.ts";
 import { type ModelSource, resolveSource } from "../hub/source.ts";
-import { type Checkpoint, openCheckpoint } from "../io/checkpoint.ts";
-import {
-  encodeGgufHeader,
-  type GgufHeaderBytes,
-  type GgufMetadataValue,
-} from "../io/gguf_header_writer.ts";
+import { openCheckpoint } from "../io/checkpoint.ts";
+import type { GgufMetadataValue } from "../io/gguf_header_writer.ts";
+import { TOWERS_JSON, towersFileName } from "../io/gguf_towers.ts";
 import type { ModelFiles } from "../io/model_files.ts";
 import { checkpointNames } from "../models/gemma3n/checkpoint_names.ts";
 import {
@@ -22,32 +19,33 @@ import {
   parseGemma3nConfig,
 } from "../models/gemma3n/config.ts";
 import { detectPlatform } from "../platform/detect.ts";
-import type { Platform, PlatformFileWriter } from "../platform/platform.ts";
+import type { Platform } from "../platform/platform.ts";
 import { findChatTemplate } from "../processing/chat_template.ts";
 import { eosIds, ggufModelMetadata } from "./gguf_metadata.ts";
-import { planGguf, type PlannedTensor } from "./gguf_plan.ts";
+import { planGguf } from "./gguf_plan.ts";
+import { planTowers, towersMetadata } from "./gguf_towers_plan.ts";
 import { ggufTokenizerMetadata } from "./gguf_vocabulary.ts";
-import { tensorBytes } from "./tensor_bytes.ts";
+import {
+  checkTarget,
+  type ConvertedFile,
+  type ConvertProgress,
+  type PlannedFile,
+  writeFiles,
+} from "./write_files.ts";
 
-/** How far a conversion has come. */
-export interface ConvertProgress {
-  /** Bytes written so far. */
-  readonly writtenBytes: number;
-  /** Bytes of the whole file. */
-  readonly totalBytes: number;
-  /** The tensor whose bytes came last, as the file names it; empty for the header. */
-  readonly tensor: string;
-}
+export type { ConvertedFile, ConvertProgress } from "./write_files.ts";
 
 /** Options of {@link convertToGguf}. */
 export interface ConvertOptions {
   /**
-   * Number format of most weights. `q4` keeps embeddings and per-layer
-   * projections at q8; AltUp, LAuReL and the projection that makes per-layer
-   * inputs stay at f16 in `q8`, too. Default `"q4"`.
+   * Number format of most weights. `q4` keeps embeddings, per-layer projections
+   * and the towers at q8; AltUp, LAuReL, the projection that makes per-layer
+   * inputs and depthwise convolutions stay at f16 in `q8`, too. Default `"q4"`.
    */
   readonly dtype?: ComputeDtype | undefined;
-  /** Replace a file that is there. Default false. */
+  /** Write the towers, too, where the source has them. Default true. */
+  readonly towers?: boolean | undefined;
+  /** Replace files that are there. Default false. */
   readonly overwrite?: boolean | undefined;
   /** Branch, tag or commit on the hub. Default `main`. */
   readonly revision?: string | undefined;
@@ -59,21 +57,21 @@ export interface ConvertOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What {@link convertToGguf} has written. */
-export interface ConvertResult {
-  /** Bytes of the file. */
-  readonly bytes: number;
-  /** Tensors in it. */
-  readonly tensors: number;
+/** What {@link convertToGguf} has written: the decoder's file. */
+export interface ConvertResult extends ConvertedFile {
+  /** The file of the towers; `undefined` where there are none. */
+  readonly towers: ConvertedFile | undefined;
 }
 
 /**
  * Writes the text decoder of a checkpoint, its tokenizer and its chat template
- * as a GGUF file. Vision and audio towers are left out.
+ * as a GGUF file, and the towers for pictures and sound as a second one beside
+ * it, `mmproj-` and the name of the first. The first is loaded by llama.cpp,
+ * too; both together are the whole model here.
  *
  * @param source Hub id, local directory, URL of a folder or of a GGUF file, or an object that opens files by name.
  * @param path Where to write, a local path.
- * @throws {InputError} When there is a file at the path, or a weight has no place in the format.
+ * @throws {InputError} When there is a file at a path, or a weight has no place in the format.
  * @throws {CheckpointError} When the checkpoint is damaged or incomplete.
  * @throws {UnsupportedError} When the runtime has no files, or the model a head of its own.
  *
@@ -82,8 +80,8 @@ export interface ConvertResult {
  * import { convertToGguf } from "@g3n/core";
  *
  * const path = `${Deno.makeTempDirSync()}/tiny.gguf`;
- * const { tensors } = await convertToGguf("tests/reference/tiny", path, { dtype: "q8" });
- * console.log(tensors);
+ * const { tensors, towers } = await convertToGguf("tests/reference/tiny", path, { dtype: "q8" });
+ * console.log(tensors, towers?.path);
  * ```
  */
 export async function convertToGguf(
@@ -103,85 +101,73 @@ export async function convertToGguf(
   const config = parseGemma3nConfig(await requiredJson(files, "config.json"));
   const { textConfig } = config;
   await using checkpoint = await openCheckpoint(files);
-  const { text: prefix, head } = await checkpointNames(checkpoint, config);
-  if (head !== undefined) {
+  const names = await checkpointNames(checkpoint, config);
+  if (names.head !== undefined) {
     throw new UnsupportedError(
-      `Cannot convert ${files.describe()}: its head "${head}" is not the token embedding, which the file format wants`,
+      `Cannot convert ${files.describe()}: its head "${names.head}" is not the token embedding, which the file format wants`,
     );
   }
-  const tensors = planGguf({ checkpoint, prefix, config: textConfig }, dtype);
-  const header = encodeGgufHeader(
-    await metadataOf(files, textConfig, dtype),
-    tensors,
-  );
-  await writeFile({
-    file: await createFile(platform, path),
-    header,
-    checkpoint,
-    tensors,
-  }, options);
-  return { bytes: header.fileBytes, tensors: tensors.length };
-}
-
-interface FileParts {
-  readonly file: PlatformFileWriter;
-  readonly header: GgufHeaderBytes;
-  readonly checkpoint: Checkpoint;
-  readonly tensors: readonly PlannedTensor[];
-}
-
-async function writeFile(
-  { file, header, checkpoint, tensors }: FileParts,
-  { onProgress, signal }: ConvertOptions,
-): Promise<void> {
-  let writtenBytes = 0;
-  const write = async (bytes: Uint8Array, tensor: string) => {
-    signal?.throwIfAborted();
-    await file.write(bytes);
-    writtenBytes += bytes.byteLength;
-    onProgress?.({ writtenBytes, totalBytes: header.fileBytes, tensor });
+  const decoder: PlannedFile = {
+    path,
+    metadata: await metadataOf(files, textConfig, dtype),
+    tensors: planGguf(
+      { checkpoint, prefix: names.text, config: textConfig },
+      dtype,
+    ),
   };
-  try {
-    await write(header.bytes, "");
-    for (const tensor of tensors) {
-      for await (const bytes of tensorBytes(checkpoint, tensor)) {
-        await write(bytes, tensor.name);
-      }
-    }
-  } catch (error) {
-    await file.discard();
-    throw error;
-  }
-  await file.finish();
+  const tensors = options.towers ?? true
+    ? planTowers(checkpoint, names.model, dtype)
+    : [];
+  const json = await towersJson(files);
+  const towers: PlannedFile = {
+    path: towersFileName(path),
+    metadata: towersMetadata({ name: nameOf(files), dtype, json, tensors }),
+    tensors,
+  };
+  const hasTowers = tensors.length > 0;
+  await checkTowersTarget(platform, towers.path, hasTowers, options);
+  const [written, writtenTowers] = await writeFiles(
+    platform,
+    checkpoint,
+    hasTowers ? [decoder, towers] : [decoder],
+    options,
+  );
+  return { ...written!, towers: writtenTowers };
 }
 
-async function checkTarget(
+// A file of towers that is there would be taken for those of the new decoder.
+async function checkTowersTarget(
   platform: Platform,
   path: string,
-  overwrite: boolean,
+  hasTowers: boolean,
+  { overwrite = false }: ConvertOptions,
 ): Promise<void> {
-  const found = await platform.stat(path);
-  if (found === "directory" || (found === "file" && !overwrite)) {
+  if (hasTowers) return await checkTarget(platform, path, overwrite);
+  if (await platform.stat(path) !== "missing") {
     throw new InputError(
-      `Cannot write "${path}": there is a ${found} of that name; ${
-        found === "file"
-          ? 'choose another, or set "overwrite" (--force)'
-          : "name a file"
-      }`,
+      `Cannot write a decoder alone: "${path}" would be taken for its towers; remove it, or choose another name`,
     );
   }
 }
 
-async function createFile(
-  platform: Platform,
-  path: string,
-): Promise<PlatformFileWriter> {
-  if (platform.createFile === undefined) {
-    throw new UnsupportedError(
-      `Cannot write "${path}": this runtime has no local files`,
-    );
+/** The JSON files that say something of the towers. */
+async function towersJson(
+  files: ModelFiles,
+): Promise<Record<string, JsonObject | undefined>> {
+  const json: Record<string, JsonObject | undefined> = {};
+  for (const name of Object.keys(TOWERS_JSON)) {
+    json[name] = await readJson(files, name);
   }
-  return await platform.createFile(path);
+  // Before Transformers 5 the tokens had a file of their own.
+  const tokens = await readJson(files, "special_tokens_map.json");
+  const config = "tokenizer_config.json";
+  if (tokens !== undefined) json[config] = { ...tokens, ...json[config] };
+  return json;
+}
+
+function nameOf(files: ModelFiles): string {
+  return files.describe().split(/[/\\]/).findLast((part) => part !== "") ??
+    "gemma-3n";
 }
 
 async function metadataOf(
@@ -207,10 +193,9 @@ async function metadataOf(
     // A conversation's turns end with the last of them.
     eosIds(config, generationConfig).at(-1),
   );
-  const name = files.describe().split(/[/\\]/).findLast((part) => part !== "");
   return new Map([
     ...ggufModelMetadata({
-      name: name ?? "gemma-3n",
+      name: nameOf(files),
       config,
       generationConfig,
       dtype,

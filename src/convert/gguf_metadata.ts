@@ -39,8 +39,7 @@ export function ggufModelMetadata(
     ["general.architecture", ARCHITECTURE],
     ["general.type", "model"],
     ["general.name", name],
-    ["general.file_type", { uint32: FILE_TYPES[dtype] }],
-    ["general.quantization_version", { uint32: QUANTIZATION_VERSION }],
+    ...fileFormatMetadata(dtype),
     ...sampling(generationConfig),
     [PER_LAYER_VOCABULARY_KEY, { uint32: config.vocabSizePerLayerInput }],
     [EOS_IDS_KEY, Uint32Array.from(eosIds(config, generationConfig))],
@@ -49,6 +48,16 @@ export function ggufModelMetadata(
     metadata.set(`${ARCHITECTURE}.${key}`, value);
   }
   return metadata;
+}
+
+/** What most tensors of a file are in. */
+export function fileFormatMetadata(
+  dtype: ComputeDtype,
+): [string, GgufMetadataValue][] {
+  return [
+    ["general.file_type", { uint32: FILE_TYPES[dtype] }],
+    ["general.quantization_version", { uint32: QUANTIZATION_VERSION }],
+  ];
 }
 
 /** Ids that end a text: those of generation, else the config's. */

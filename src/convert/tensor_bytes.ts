@@ -1,5 +1,6 @@
 // Bytes of a tensor as a file holds them, in blocks of rows of the checkpoint.
-import type { CheckpointDtype } from "../core/dtype.ts";
+import { type CheckpointDtype, rowsOfWholeBlocks } from "../core/dtype.ts";
+import { numel } from "../core/shape.ts";
 import type { Checkpoint } from "../io/checkpoint.ts";
 import { ggufTensorBytes, paddingAfter } from "../io/gguf_header_writer.ts";
 import { decodeRows } from "../quant/blocks.ts";
@@ -38,7 +39,10 @@ async function* partBytes(
     for (let i = 0; i < part.count; i++) yield bytes;
     return;
   }
-  for await (const block of checkpoint.rowBlocks(name, READ_BYTES)) {
+  const { shape, rowBytes } = checkpoint.get(name);
+  const unit = rowBytes * rowsOfWholeBlocks(dtype, numel(shape.slice(1)));
+  const readBytes = Math.max(1, Math.floor(READ_BYTES / unit)) * unit;
+  for await (const block of checkpoint.rowBlocks(name, readBytes)) {
     yield converted(block.bytes, block.dtype, dtype, name);
   }
 }

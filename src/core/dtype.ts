@@ -26,6 +26,18 @@ export function isBlockDtype(dtype: CheckpointDtype): dtype is BlockDtype {
   return Object.hasOwn(BLOCK_SIZES, dtype);
 }
 
+/** Least count of rows of `width` values that are whole blocks together. */
+export function rowsOfWholeBlocks(
+  dtype: CheckpointDtype,
+  width: number,
+): number {
+  if (!isBlockDtype(dtype)) return 1;
+  const { values } = BLOCK_SIZES[dtype];
+  let rows = 1;
+  while (rows * width % values !== 0) rows++;
+  return rows;
+}
+
 /** Bytes per element of each {@link StorageDtype}. */
 export const STORAGE_BYTES: Readonly<Record<StorageDtype, number>> = {
   f32: 4,

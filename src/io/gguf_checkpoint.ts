@@ -1,6 +1,6 @@
 // A GGUF file of the architecture "gemma3n" as a checkpoint: tensors under
 // Transformers' names, rows as they are stored. A model may be split into files
-// `name-00001-of-00003.gguf`.
+// `name-00001-of-00003.gguf`, and have its towers in a file of their own.
 import { CheckpointError, UnsupportedError } from "../core/errors.ts";
 import type { ByteSource } from "./byte_source.ts";
 import type { Checkpoint } from "./checkpoint.ts";
@@ -11,6 +11,7 @@ import {
   PER_LAYER_EMBEDDING,
   transformersName,
 } from "./gguf_names.ts";
+import { openTowers, towerTensors } from "./gguf_towers.ts";
 import type { ModelFiles } from "./model_files.ts";
 import {
   closeAll,
@@ -25,7 +26,7 @@ const MAX_STACK = 64;
 
 /**
  * Opens a GGUF file and, where it is the first part of a split model, the
- * others.
+ * others; and the file of the towers, where there is one beside it.
  *
  * @param name The file below the model's folder.
  * @throws {CheckpointError} When a file is missing, truncated or damaged.
@@ -42,9 +43,16 @@ export async function openGgufCheckpoint(
     const first = await openPart(files, names[0]!, sources);
     checkArchitecture(first.header, name);
     checkPartCount(first.header, names);
-    addTensors(tensors, first, first.header);
-    for (const part of names.slice(1)) {
-      addTensors(tensors, await openPart(files, part, sources), first.header);
+    addTensors(tensors, first, decoderTensors(first, first.header));
+    for (const name of names.slice(1)) {
+      const part = await openPart(files, name, sources);
+      addTensors(tensors, part, decoderTensors(part, first.header));
+    }
+    const towers = await openTowers(files, name);
+    if (towers !== undefined) {
+      sources.push(towers.source);
+      const part = { ...towers, file: towers.name };
+      addTensors(tensors, part, towerTensors(towers));
     }
     return storedTensors(files.describe(), tensors, sources);
   } catch (error) {
@@ -127,29 +135,35 @@ function checkPartCount(header: GgufHeader, names: readonly string[]): void {
 
 function addTensors(
   tensors: Map<string, StoredTensor>,
-  { file, source, header }: Part,
-  first: GgufHeader,
+  { file, source }: Part,
+  placed: Iterable<[string, GgufTensor]>,
 ): void {
-  for (const [ggufName, tensor] of header.tensors) {
-    for (const [name, located] of placed(ggufName, tensor, first)) {
-      if (tensors.has(name)) {
-        throw new CheckpointError(
-          `Cannot load "${file}": tensor "${ggufName}" is in another part, too`,
-          { tensor: ggufName, file },
-        );
-      }
-      const { shape, offset, byteLength, type } = located;
-      const { dtype, name: storedAs } = type;
-      tensors.set(name, {
-        shape,
-        offset,
-        byteLength,
-        dtype,
-        storedAs,
-        file,
-        source,
-      });
+  for (const [name, { shape, offset, byteLength, type }] of placed) {
+    if (tensors.has(name)) {
+      throw new CheckpointError(
+        `Cannot load "${file}": tensor "${name}" is in another part, too`,
+        { tensor: name, file },
+      );
     }
+    const { dtype, name: storedAs } = type;
+    tensors.set(name, {
+      shape,
+      offset,
+      byteLength,
+      dtype,
+      storedAs,
+      file,
+      source,
+    });
+  }
+}
+
+function* decoderTensors(
+  { header }: Part,
+  first: GgufHeader,
+): Iterable<[string, GgufTensor]> {
+  for (const [name, tensor] of header.tensors) {
+    yield* placed(name, tensor, first);
   }
 }
 

@@ -7,6 +7,12 @@ import { readGgufHeader } from "./gguf.ts";
 import { checkArchitecture, partNames } from "./gguf_checkpoint.ts";
 import { ggufConfig, ggufGenerationConfig } from "./gguf_config.ts";
 import { ggufTokenizerConfig, ggufTokenizerJson } from "./gguf_tokenizer.ts";
+import {
+  openTowers,
+  TOWERS_JSON,
+  towersFileName,
+  towersJson,
+} from "./gguf_towers.ts";
 import type { ModelFiles } from "./model_files.ts";
 import { CheckpointError } from "../core/errors.ts";
 
@@ -20,29 +26,54 @@ const FROM_METADATA: Readonly<
 };
 
 /**
- * The files of a model whose weights are in a GGUF file.
+ * The files of a model whose weights are in a GGUF file; those of its towers
+ * may be in a second one beside it ({@link towersFileName}).
  *
  * @param files The folder that holds the file.
  * @param name The file; of a split model, any part.
  */
 export function ggufFiles(files: ModelFiles, name: string): ModelFiles {
   let header: Promise<GgufHeader> | undefined;
+  let towers: Promise<GgufHeader | undefined> | undefined;
   const readHeader = () => header ??= openHeader(files, name);
+  const readTowers = () => towers ??= openTowersHeader(files, name);
+  const make = async (file: string): Promise<JsonObject | undefined> => {
+    const fromDecoder = Object.hasOwn(FROM_METADATA, file)
+      ? FROM_METADATA[file]!(await readHeader(), name)
+      : undefined;
+    if (!Object.hasOwn(TOWERS_JSON, file)) return fromDecoder;
+    const towersHeader = await readTowers();
+    const fromTowers = towersHeader &&
+      towersJson(towersHeader, file, towersFileName(name));
+    if (fromDecoder === undefined || fromTowers === undefined) {
+      return fromDecoder ?? fromTowers;
+    }
+    return file === "config.json"
+      ? { ...fromTowers, model_type: "gemma3n", text_config: fromDecoder }
+      : { ...fromTowers, ...fromDecoder };
+  };
   return {
     gguf: name,
     open: files.open,
     describe: () => `${files.describe()}/${name}`,
     async readText(file) {
-      const make = Object.hasOwn(FROM_METADATA, file)
-        ? FROM_METADATA[file]
-        : undefined;
       const beside = file === "config.json"
         ? undefined
         : await files.readText(file);
-      if (beside !== undefined || make === undefined) return beside;
-      return JSON.stringify(make(await readHeader(), name));
+      if (beside !== undefined) return beside;
+      const made = await make(file);
+      return made === undefined ? undefined : JSON.stringify(made);
     },
   };
+}
+
+async function openTowersHeader(
+  files: ModelFiles,
+  name: string,
+): Promise<GgufHeader | undefined> {
+  const towers = await openTowers(files, name);
+  await towers?.source.close();
+  return towers?.header;
 }
 
 async function openHeader(

@@ -1,7 +1,11 @@
 // Tensors at known places of opened files, as a checkpoint.
-import { type CheckpointDtype, isBlockDtype } from "../core/dtype.ts";
+import {
+  type CheckpointDtype,
+  isBlockDtype,
+  rowsOfWholeBlocks,
+} from "../core/dtype.ts";
 import { CheckpointError, UnsupportedError } from "../core/errors.ts";
-import type { Shape } from "../core/shape.ts";
+import { numel, type Shape } from "../core/shape.ts";
 import type { ByteSource } from "./byte_source.ts";
 import type { Checkpoint, CheckpointTensor } from "./checkpoint.ts";
 
@@ -66,7 +70,8 @@ export function storedTensors(
     async *rowBlocks(name, maxBytes = BLOCK_BYTES) {
       const { rows, rowBytes, dtype } = get(name);
       if (rowBytes === 0) return;
-      const step = Math.max(1, Math.floor(maxBytes / rowBytes));
+      const unit = wholeRows(get(name));
+      const step = Math.max(1, Math.floor(maxBytes / rowBytes / unit)) * unit;
       const buffer = new Uint8Array(Math.min(step, rows) * rowBytes);
       for (let firstRow = 0; firstRow < rows; firstRow += step) {
         const count = Math.min(step, rows - firstRow);
@@ -92,11 +97,25 @@ function describeTensor(name: string, found: StoredTensor): CheckpointTensor {
   return { name, dtype, shape, file, rows, rowBytes };
 }
 
+/** Rows that are read together: in odd-sized ones a block goes over their ends. */
+function wholeRows({ dtype, shape }: CheckpointTensor): number {
+  return rowsOfWholeBlocks(dtype, numel(shape.slice(1)));
+}
+
 function checkRows(
   tensor: CheckpointTensor,
   firstRow: number,
   rows: number,
 ): void {
+  const unit = wholeRows(tensor);
+  if (firstRow % unit !== 0 || rows % unit !== 0) {
+    throw new CheckpointError(
+      `Cannot read rows ${firstRow} to ${
+        firstRow + rows
+      } of tensor "${tensor.name}": its blocks hold ${unit} rows each; read whole blocks`,
+      { tensor: tensor.name, file: tensor.file },
+    );
+  }
   if (firstRow < 0 || rows < 0 || firstRow + rows > tensor.rows) {
     throw new CheckpointError(
       `Cannot read rows ${firstRow} to ${

@@ -66,8 +66,7 @@ for (const dtype of ["f32", "f16", "q8", "q4"] as const) {
   test(`convertToGguf() keeps every tensor within its format for ${dtype}`, async () => {
     const original = new Map<string, Float32Array>();
     for await (const { name, values } of tensorsOf(TINY)) {
-      const isText = name.startsWith("model.language_model.");
-      if (isText) original.set(name.replace("language_model.", ""), values);
+      original.set(name.replace("language_model.", ""), values);
     }
     const dtypes = new Map<string, string>();
     for await (const found of tensorsOf(await tinyGguf(dtype))) {
@@ -187,6 +186,18 @@ test("convertToGguf() takes GGUF files, and keeps what has the wanted format bit
   assert.ok(a.subarray(-500_000).equals(b.subarray(-500_000)));
 });
 
+test("convertToGguf() leaves the towers out when it is told to, and never under others", async () => {
+  const path = join(FOLDER, "alone.gguf");
+  const { towers } = await convertToGguf(TINY, path, { towers: false });
+  assert.equal(towers, undefined);
+  assert.ok(!existsSync(join(FOLDER, "mmproj-alone.gguf")));
+  const whole = await tinyGguf("q8");
+  await assert.rejects(
+    convertToGguf(TINY, whole, { towers: false, overwrite: true }),
+    { name: "InputError", message: /mmproj-tiny-q8\.gguf" would be taken/ },
+  );
+});
+
 test("convertToGguf() replaces a file only when it is told to", async () => {
   const path = await tinyGguf("q8");
   await assert.rejects(convertToGguf(TINY, path, { dtype: "q8" }), {
@@ -216,9 +227,10 @@ test("convertToGguf() leaves nothing behind when it is stopped, and tells how fa
   assert.ok(!existsSync(path));
   assert.ok(readdirSync(FOLDER).every((name) => !name.endsWith(".part")));
   let last = 0;
-  const { bytes } = await convertToGguf(TINY, path, {
+  const { bytes, towers } = await convertToGguf(TINY, path, {
     onProgress: ({ writtenBytes }) => last = writtenBytes,
   });
-  assert.equal(last, bytes);
+  assert.equal(last, bytes + towers!.bytes);
   assert.equal(readFileSync(path).byteLength, bytes);
+  assert.equal(readFileSync(towers!.path).byteLength, towers!.bytes);
 });

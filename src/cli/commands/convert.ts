@@ -1,4 +1,4 @@
-// g3n convert: a checkpoint to a GGUF file.
+// g3n convert: a checkpoint to GGUF files.
 import { Command, Option } from "commander";
 
 import { type ComputeDtype, convertToGguf } from "../../../mod.ts";
@@ -8,6 +8,7 @@ interface ConvertFlags {
   readonly model: string;
   readonly out: string;
   readonly dtype: ComputeDtype;
+  readonly towers: boolean;
   readonly force?: boolean;
   readonly revision?: string;
 }
@@ -24,7 +25,7 @@ Examples:
 export function convertCommand(context: CommandContext): Command {
   return new Command("convert")
     .description(
-      "write the text decoder of a checkpoint as a GGUF file, also for llama.cpp",
+      "write a checkpoint as GGUF: the decoder, also for llama.cpp, and the towers in a file mmproj-NAME beside it",
     )
     .optionsGroup("Model:")
     .requiredOption(
@@ -33,7 +34,8 @@ export function convertCommand(context: CommandContext): Command {
     )
     .option("--revision <name>", "branch, tag or commit on the hub")
     .optionsGroup("Output:")
-    .requiredOption("-o, --out <file>", "the file to write")
+    .requiredOption("-o, --out <file>", "the decoder's file")
+    .option("--no-towers", "leave out what pictures and sound need")
     .addOption(
       new Option("--to <format>", "format of the file").choices(["gguf"])
         .default("gguf"),
@@ -42,20 +44,21 @@ export function convertCommand(context: CommandContext): Command {
       new Option("--dtype <name>", "number format of most weights")
         .choices(["q4", "q8", "f16", "f32"]).default("q4"),
     )
-    .option("--force", "replace a file that is there")
+    .option("--force", "replace files that are there")
     .addHelpText("after", EXAMPLES)
     .action((flags: ConvertFlags) => convert(context, flags));
 }
 
 async function convert(
   { terminal, output, errors, signal }: CommandContext,
-  { model, out, dtype, force, revision }: ConvertFlags,
+  { model, out, dtype, towers, force, revision }: ConvertFlags,
 ): Promise<void> {
   const isWatched = terminal.isTerminal("stderr");
   let drawn = 0;
   try {
-    const { bytes, tensors } = await convertToGguf(model, out, {
+    const decoder = await convertToGguf(model, out, {
       dtype,
+      towers,
       overwrite: force,
       revision,
       signal,
@@ -69,7 +72,11 @@ async function convert(
         );
       },
     });
-    output.write(`${out}: ${tensors} tensors, ${megabytes(bytes)}\n`);
+    for (const file of [decoder, decoder.towers]) {
+      if (file === undefined) continue;
+      const { path, tensors, bytes } = file;
+      output.write(`${path}: ${tensors} tensors, ${megabytes(bytes)}\n`);
+    }
   } finally {
     errors.clearStatus();
   }
