@@ -18,6 +18,7 @@ export function createBrowserPlatform(): Platform {
     yieldToEventLoop,
     now: () => performance.now(),
     availableParallelism: globalThis.navigator?.hardwareConcurrency ?? 1,
+    gpu: () => Promise.resolve(globalThis.navigator?.gpu),
     env: () => undefined,
     ...("Worker" in globalThis ? { startWorker } : {}),
   };

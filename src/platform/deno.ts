@@ -25,6 +25,7 @@ export function createDenoPlatform(): Platform {
     now: () => performance.now(),
     availableParallelism: navigator.hardwareConcurrency,
     startWorker: startNodeWorker,
+    gpu: () => Promise.resolve(navigator.gpu),
     env: readEnv,
   };
 }

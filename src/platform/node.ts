@@ -32,8 +32,28 @@ export function createNodePlatform(): Platform {
     now: () => performance.now(),
     availableParallelism: availableParallelism(),
     startWorker: startNodeWorker,
+    gpu: importGpu,
     env: (name) => env[name],
   };
+}
+
+/** The package that gives Node and Bun a GPU; optional, so no name that bundlers find. */
+const GPU_PACKAGE = "webgpu";
+/** Kept for good: its threads crash once it is collected. */
+let gpu: GPU | undefined;
+
+async function importGpu(): Promise<GPU | undefined> {
+  if (globalThis.navigator?.gpu) return navigator.gpu;
+  if (gpu) return gpu;
+  let found: { readonly create: (options: string[]) => GPU };
+  try {
+    found = await import(GPU_PACKAGE);
+  } catch (error) {
+    const { code } = error as { readonly code?: string };
+    if (code === "ERR_MODULE_NOT_FOUND") return undefined;
+    throw error;
+  }
+  return gpu = found.create([]);
 }
 
 function nodeProcess(): NodeJS.Process {

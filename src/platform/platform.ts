@@ -68,6 +68,8 @@ export interface Platform {
     data: unknown,
     events: WorkerEvents,
   ): PlatformWorker;
+  /** The GPUs of the machine; absent where the runtime offers none. */
+  gpu?(): Promise<GPU | undefined>;
   /** An environment variable, or `undefined` when unset, unreadable or unknown to the runtime. */
   env(name: string): string | undefined;
 }

@@ -57,6 +57,27 @@ export class WebGpuContext {
   }
 
   /**
+   * Calls `encode`, which gives work to the GPU. What the GPU refuses is
+   * waited for when something new was made; later only told by the next call,
+   * since the same work was accepted before.
+   */
+  async checked(action: string, encode: () => void): Promise<void> {
+    this.requireWorking(action);
+    const { made } = this.pipelines;
+    const before = made.pipelines + made.bindGroups;
+    this.gpu.pushErrorScope("validation");
+    try {
+      encode();
+    } finally {
+      const refused = this.gpu.popErrorScope().then((error) => {
+        if (error) this.failure ??= error.message;
+      });
+      if (made.pipelines + made.bindGroups > before) await refused;
+    }
+    this.requireWorking(action);
+  }
+
+  /**
    * Checks that the GPU is there.
    *
    * @throws {DeviceError} When it was lost or refused something before.

@@ -22,8 +22,9 @@ import { createOps } from "./ops.ts";
 import { Readback } from "./readback.ts";
 import { Recorder } from "./recorder.ts";
 import { Slots } from "./slots.ts";
-import { encodeStep } from "./step.ts";
-import { F32_BYTES } from "./tensors.ts";
+import { Slices } from "./slices.ts";
+import { encodeCopies, encodeDispatches } from "./step.ts";
+import { F32_BYTES, type WebGpuTensor } from "./tensors.ts";
 import { WebGpuWeight } from "./weights.ts";
 
 /** Options of {@link createWebGpuDevice}. */
@@ -53,6 +54,9 @@ class WebGpuDevice implements Device {
   private readonly onDispose: (() => void) | undefined;
   private readonly recorder = new Recorder();
   private readonly readback: Readback;
+  /** Tells when a slice that brings nothing back is done. */
+  private readonly marker: Readback;
+  private readonly slices: Slices;
   private readonly slots = new Slots();
   private readonly kvRegion = new KvRegion();
   private readonly weights: WebGpuWeight[] = [];
@@ -64,9 +68,10 @@ class WebGpuDevice implements Device {
   constructor({ platform, context, onDispose }: WebGpuDeviceOptions) {
     this.context = context;
     this.onDispose = onDispose;
-    this.readback = new Readback(context.gpu, {
-      mapsAtOnce: platform.name === "deno",
-    });
+    const mapping = { mapsAtOnce: platform.name === "deno" };
+    this.readback = new Readback(context.gpu, mapping);
+    this.marker = new Readback(context.gpu, mapping);
+    this.slices = new Slices(platform);
     this.ops = createOps(this.recorder);
   }
 
@@ -175,7 +180,7 @@ class WebGpuDevice implements Device {
     { signal }: SubmitOptions = {},
   ): Promise<Float32Array[]> {
     this.requireState("ready", "run a step");
-    const { recorder, context } = this;
+    const { recorder } = this;
     recorder.requireRecording();
     try {
       const kept = tensors.map((x) => recorder.keep(x));
@@ -183,13 +188,10 @@ class WebGpuDevice implements Device {
       signal?.throwIfAborted();
       this.placeBuffers();
       const sizes = kept.map(({ shape }) => numel(shape) * F32_BYTES);
-      // A step that brings nothing back is over when a few bytes can be read.
-      const bytes = Math.max(F32_BYTES, sizes.reduce((a, b) => a + b, 0));
-      const target = await this.readback.reserve(bytes);
-      encodeStep(context, recorder, { kept, target });
-      const values = await context.guard(
-        "run a step",
-        this.readback.read(bytes),
+      const values = await this.run(
+        kept,
+        sizes.reduce((sum, size) => sum + size, 0),
+        signal,
       );
       signal?.throwIfAborted();
       let offset = 0;
@@ -200,6 +202,42 @@ class WebGpuDevice implements Device {
       });
     } finally {
       recorder.endStep();
+    }
+  }
+
+  /** Runs the step in slices; gives the bytes of `kept`. */
+  private async run(
+    kept: readonly WebGpuTensor[],
+    bytes: number,
+    signal: AbortSignal | undefined,
+  ): Promise<ArrayBuffer> {
+    const { context, recorder, slices } = this;
+    const { gpu } = context;
+    const { dispatches, uploads } = recorder;
+    if (uploads.bytes > 0) {
+      gpu.queue.writeBuffer(uploads.memory!.buffer, 0, uploads.contents);
+    }
+    let values = new ArrayBuffer(0);
+    for (let first = 0;;) {
+      const slice = slices.next(dispatches, first);
+      const isLast = slice.end === dispatches.length;
+      // What brings nothing back is over when a few bytes can be read.
+      const readback = isLast ? this.readback : this.marker;
+      const wanted = isLast ? Math.max(F32_BYTES, bytes) : F32_BYTES;
+      const target = await readback.reserve(wanted);
+      await slices.time(slice, async () => {
+        await context.checked("run a step", () => {
+          const encoder = gpu.createCommandEncoder();
+          encodeDispatches(context, encoder, recorder, slice);
+          if (isLast) encodeCopies(encoder, recorder, kept, target);
+          gpu.queue.submit([encoder.finish()]);
+        });
+        values = await context.guard("run a step", readback.read(wanted));
+      });
+      if (isLast) return values;
+      await slices.pause();
+      signal?.throwIfAborted();
+      first = slice.end;
     }
   }
 
@@ -219,6 +257,7 @@ class WebGpuDevice implements Device {
       ];
       for (const { memory } of memories) memory?.buffer.destroy();
       this.readback.destroy();
+      this.marker.destroy();
       this.onDispose?.();
     }
     return Promise.resolve();
@@ -230,7 +269,7 @@ class WebGpuDevice implements Device {
     const { buffers, dispatches, uploads } = recorder;
     const placed = slots.place(buffers, dispatches.length);
     const found = slots.bytes + uploads.bytes;
-    if (found > Math.max(this.activationBytes * PLAN_MARGIN)) {
+    if (found > this.activationBytes * PLAN_MARGIN) {
       slots.dropUntaken();
       throw new DeviceError(
         `Cannot run a step of ${megabytes(found)}: the memory has room for ` +

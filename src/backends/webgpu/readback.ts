@@ -27,7 +27,7 @@ export class Readback {
     this.staging?.destroy();
     const staging = this.gpu.createBuffer({
       label: "readback",
-      size: bytes,
+      size: 2 ** Math.ceil(Math.log2(bytes)), // seldom made anew
       usage: BUFFER_USAGE.mapRead | BUFFER_USAGE.copyTarget,
     });
     // Without a first mapping that was waited for, Deno ends the process.

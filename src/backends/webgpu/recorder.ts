@@ -57,6 +57,8 @@ export interface Dispatch {
   readonly params?: readonly number[];
   /** With a 0 nothing is recorded. */
   readonly workgroups: Workgroups;
+  /** Multiply-adds, roughly; needed where a workgroup has more than some hundreds. */
+  readonly cost?: number;
 }
 
 /** A dispatch whose parameters have their place. */

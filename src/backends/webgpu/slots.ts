@@ -30,7 +30,8 @@ export class Slots {
     const ending = new Map<number, Slot[]>();
     const placed: Slot[] = [];
     let buffer = 0;
-    for (let dispatch = 0; dispatch < dispatches; dispatch++) {
+    // A result without elements may come after the last dispatch.
+    for (let dispatch = 0; dispatch <= dispatches; dispatch++) {
       while (buffer < buffers.length && buffers[buffer]!.first <= dispatch) {
         const { bytes, last } = buffers[buffer]!;
         const slot = smallest(free, align(Math.max(1, bytes))) ??

@@ -1,4 +1,4 @@
-// Turns a recorded step into a command buffer of one compute pass.
+// Turns recorded dispatches into commands of one compute pass.
 import { numel } from "../../core/shape.ts";
 import type { WebGpuContext } from "./context.ts";
 import type { BoundRange } from "./pipelines.ts";
@@ -14,40 +14,36 @@ import {
 /** A binding has at least so many bytes. */
 const MIN_BINDING_BYTES = 4;
 
-/** What a step gives back. */
-export interface StepResults {
-  readonly kept: readonly WebGpuTensor[];
-  /** Where to copy them, one after another. */
-  readonly target: GPUBuffer;
-}
-
-/** Submits what was recorded, whose buffers have their memory. */
-export function encodeStep(
+/** Encodes dispatches `first .. end` of a step whose buffers have their memory. */
+export function encodeDispatches(
   context: WebGpuContext,
+  encoder: GPUCommandEncoder,
   { dispatches, uploads }: Recorder,
-  { kept, target }: StepResults,
+  { first, end }: { readonly first: number; readonly end: number },
 ): void {
-  const { gpu } = context;
-  if (uploads.bytes > 0) {
-    gpu.queue.writeBuffer(uploads.memory!.buffer, 0, uploads.contents);
-  }
-  const encoder = gpu.createCommandEncoder();
+  if (first === end) return;
   const pass = encoder.beginComputePass();
-  for (const dispatch of dispatches) {
-    encodeDispatch(context, pass, dispatch, uploads.memory);
+  for (let i = first; i < end; i++) {
+    encodeDispatch(context, pass, dispatches[i]!, uploads.memory);
   }
   pass.end();
+}
+
+/** Encodes copies of tensors to `target`, one after another. */
+export function encodeCopies(
+  encoder: GPUCommandEncoder,
+  { uploads }: Recorder,
+  kept: readonly WebGpuTensor[],
+  target: GPUBuffer,
+): void {
   let offset = 0;
   for (const x of kept) {
     const size = numel(x.shape) * F32_BYTES;
-    const from = range(x, uploads.memory);
-    if (size > 0) {
-      const { buffer } = from.memory;
-      encoder.copyBufferToBuffer(buffer, from.offset, target, offset, size);
-    }
+    if (size === 0) continue;
+    const { memory, offset: from } = range(x, uploads.memory);
+    encoder.copyBufferToBuffer(memory.buffer, from, target, offset, size);
     offset += size;
   }
-  gpu.queue.submit([encoder.finish()]);
 }
 
 function encodeDispatch(

@@ -50,6 +50,8 @@ export class WebGpuWeight implements Weight {
   readonly format: WeightFormat;
   /** One unless it exceeds what a kernel can bind. */
   readonly parts: readonly WeightPart[];
+  /** Whether the rows it multiplies are mostly zeros; it lies as others do. */
+  readonly sparseInput: boolean;
   /** The device it belongs to. */
   readonly device: symbol;
   /** The whole weight where the GPU wants another order than the checkpoint, until it is complete. */
@@ -64,6 +66,7 @@ export class WebGpuWeight implements Weight {
     this.shape = spec.shape;
     this.kind = spec.kind;
     this.format = spec.format ?? "f32";
+    this.sparseInput = spec.sparseInput === true;
     if (this.format !== "f32" && !canQuantize(spec)) {
       throw new InputError(
         `Cannot keep weight "${spec.name}" of shape ${

@@ -1,4 +1,5 @@
 // Views, moving data, looking rows up.
+import { InputError } from "../../../core/errors.ts";
 import { numel, type Shape } from "../../../core/shape.ts";
 import type { Ops } from "../../../ops/ops.ts";
 import { shapes } from "../../../ops/shapes.ts";
@@ -63,6 +64,12 @@ export function dataOps(r: Recorder): DataOps {
     embedding(table, ids, scale) {
       const out = r.output(shapes.embedding(table, ids, scale));
       const w = r.ownWeight("embedding", table, "matrix");
+      if (w.sparseInput) {
+        throw new InputError(
+          `Cannot record "embedding": weight "${w.name}" was declared with ` +
+            '"sparseInput"; declare it without',
+        );
+      }
       const wanted = r.values(ids);
       const [rows, width] = out.shape as readonly [number, number];
       for (const { firstRow, rows: partRows, values, scales } of w.parts) {

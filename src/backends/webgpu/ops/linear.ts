@@ -101,6 +101,7 @@ export function recordProduct(
     if (weight.format !== "f32") reads.push(part.scales);
     reads.push(...gates);
     const common = {
+      cost: rows * part.rows * width,
       reads,
       writes: [out],
       constants: {
