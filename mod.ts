@@ -25,12 +25,14 @@ export { loadCodecs, type LoadCodecsOptions } from "./src/codecs/codecs.ts";
 export type {
   DeviceOption,
   DtypeOption,
+  NamedDeviceOption,
   ThreadsOption,
 } from "./src/api/devices.ts";
 export { Gemma3nForCausalLM } from "./src/api/gemma3n_for_causal_lm.ts";
 export { Gemma3nForConditionalGeneration } from "./src/api/gemma3n_for_conditional_generation.ts";
 export { Gemma3nModel } from "./src/api/gemma3n_model.ts";
 export { Gemma3nTextModel } from "./src/api/gemma3n_text_model.ts";
+export type { GpuOption } from "./src/api/gpu_devices.ts";
 export type { CallOptions } from "./src/api/media_features.ts";
 export { type ModelInfo, modelInfo } from "./src/api/model_info.ts";
 export type {
@@ -67,7 +69,7 @@ export {
   type ConvertResult,
   convertToGguf,
 } from "./src/convert/convert_to_gguf.ts";
-export type { ComputeDtype, WeightFormat } from "./src/core/dtype.ts";
+export type { CacheDtype, ComputeDtype, WeightFormat } from "./src/core/dtype.ts";
 export {
   CheckpointError,
   type CheckpointErrorOptions,

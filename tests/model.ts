@@ -4,9 +4,17 @@ import type { Gemma3nInputs } from "../src/api/model_io.ts";
 import type { ModelOptions } from "../src/api/model_options.ts";
 import { type HostTensor, hostTensor } from "../src/core/tensor.ts";
 import { golden, referencePath } from "./golden.ts";
+import { testGpu } from "./testing.ts";
 
-/** Devices that whole models are tested on. */
-export const MODEL_DEVICES = ["reference", "wasm"] as const;
+/** A device of {@link MODEL_DEVICES}. */
+export type ModelDevice = "reference" | "wasm" | "webgpu";
+
+/** Devices that whole models are tested on; a GPU where there is one. */
+export const MODEL_DEVICES: readonly ModelDevice[] = [
+  "reference",
+  "wasm",
+  ...(await testGpu() ? ["webgpu"] as const : []),
+];
 
 /** Largest difference of logits; how far float32 is from exact is in tests/reference/README.md. */
 export const LOGITS_ATOL = 1e-3;
@@ -44,7 +52,7 @@ export function logitsTolerance(name: CaseName): number {
 
 /** Loads tests/reference/tiny in float32; unexpected warnings fail the test. */
 export function loadTiny(
-  device: "reference" | "wasm",
+  device: ModelDevice,
   options: ModelOptions = {},
 ): Promise<Gemma3nForConditionalGeneration> {
   return Gemma3nForConditionalGeneration.fromPretrained(referencePath("tiny"), {

@@ -9,9 +9,12 @@ import {
   type Shape,
 } from "../src/core/shape.ts";
 import { createWasmDevice } from "../src/backends/wasm/device.ts";
+import { openGpu, type WebGpuContext } from "../src/backends/webgpu/context.ts";
+import { createWebGpuDevice } from "../src/backends/webgpu/device.ts";
 import type { Device, DeviceName, WeightKind } from "../src/ops/device.ts";
 import type { KvSpec, KvStore, Ops, Tensor, Weight } from "../src/ops/ops.ts";
 import { createReferenceDevice } from "../src/ops/reference.ts";
+import { detectPlatform } from "../src/platform/detect.ts";
 import type { Platform } from "../src/platform/platform.ts";
 import { startReusedWorker } from "./reused_workers.ts";
 
@@ -24,8 +27,9 @@ export interface TestDevice {
 }
 
 /** Every device present here, the reference first. */
-export function devices(): Promise<TestDevice[]> {
-  return Promise.resolve([{
+export async function devices(): Promise<TestDevice[]> {
+  const context = await testGpu();
+  return [{
     name: "reference",
     kind: "reference",
     create: () => createReferenceDevice({ platform: testPlatform }),
@@ -37,7 +41,40 @@ export function devices(): Promise<TestDevice[]> {
     name: "wasm with 2 threads",
     kind: "wasm",
     create: () => createThreadedDevice(2),
-  }]);
+  }, ...(context ? [webGpuDevice(context)] : [])];
+}
+
+function webGpuDevice(context: WebGpuContext): TestDevice {
+  return {
+    name: "webgpu",
+    kind: "webgpu",
+    async create() {
+      const { name } = await detectPlatform();
+      const platform = { ...testPlatform, name };
+      return createWebGpuDevice({ platform, context });
+    },
+  };
+}
+
+let opened: Promise<WebGpuContext | undefined> | undefined;
+
+/**
+ * The GPU of this machine, opened once; `undefined` where there is none. With
+ * G3N_REQUIRE_WEBGPU set, there must be one.
+ */
+export function testGpu(): Promise<WebGpuContext | undefined> {
+  return opened ??= openTestGpu();
+}
+
+async function openTestGpu(): Promise<WebGpuContext | undefined> {
+  const { gpu, env, name } = await detectPlatform();
+  const source = await gpu?.();
+  const adapter = await source?.requestAdapter();
+  if (source && adapter) return await openGpu(source);
+  const missing = `${name} finds no adapter for WebGPU here`;
+  if (env("G3N_REQUIRE_WEBGPU")) throw new Error(missing);
+  console.warn(`The tests of WebGPU are left out: ${missing}`);
+  return undefined;
 }
 
 /** A WASM device that runs even the smallest step on its threads. */

@@ -1,14 +1,22 @@
 // From a user's `device` and `dtype` to devices for the parts of a model.
 import type { ComputeDtype, WeightFormat } from "../core/dtype.ts";
-import { InputError, UnsupportedError } from "../core/errors.ts";
+import { DeviceError, InputError, UnsupportedError } from "../core/errors.ts";
 import { numel } from "../core/shape.ts";
 import type { Checkpoint } from "../io/checkpoint.ts";
 import type { Device } from "../ops/device.ts";
 import { createReferenceDevice } from "../ops/reference.ts";
 import type { Platform } from "../platform/platform.ts";
+import { GpuDevices, type GpuOption, isGpuOption } from "./gpu_devices.ts";
 
-/** Where to compute. `"auto"` takes the fastest that is here. */
-export type DeviceOption = "auto" | "wasm" | "reference";
+/** Names of devices. */
+export type NamedDeviceOption = "auto" | "wasm" | "webgpu" | "reference";
+
+/**
+ * Where to compute: on the processor (`"wasm"`), or on a GPU (`"webgpu"`, or a
+ * `GPU` or `GPUDevice` of the caller). `"auto"` takes a GPU where there is one
+ * in hardware, else the processor.
+ */
+export type DeviceOption = NamedDeviceOption | GpuOption;
 
 /** Number format of the weights. `"auto"` is f32 below 100 M parameters, else q4. */
 export type DtypeOption = "auto" | ComputeDtype;
@@ -17,7 +25,12 @@ export type DtypeOption = "auto" | ComputeDtype;
 export type ThreadsOption = "auto" | number;
 
 /** Devices by option, the names a message lists. */
-const DEVICES: readonly DeviceOption[] = ["auto", "wasm", "reference"];
+const DEVICES: readonly NamedDeviceOption[] = [
+  "auto",
+  "wasm",
+  "webgpu",
+  "reference",
+];
 /** What this version computes with, for messages. */
 const DTYPES: readonly DtypeOption[] = ["auto", "f32", "q8", "q4"];
 const AUTO_F32_PARAMETERS = 100e6;
@@ -39,7 +52,6 @@ export interface DeviceFactoryOptions {
 /**
  * Makes devices of the wanted kind.
  *
- * @throws {UnsupportedError} For "webgpu", which is not there yet.
  * @throws {InputError} For an unknown name, or threads that are no number above 0.
  */
 export function deviceFactory(
@@ -47,25 +59,53 @@ export function deviceFactory(
     DeviceFactoryOptions,
 ): () => Promise<Device> {
   const threads = resolveThreads(wanted, platform);
+  const createWasm = async () => {
+    const { createWasmDevice } = await import("../backends/wasm/device.ts");
+    return await createWasmDevice({
+      platform,
+      threads,
+      module,
+      onWarning: warn,
+    });
+  };
+  if (isGpuOption(device)) return gpuFactory(new GpuDevices(platform, device));
   switch (device) {
     case "reference":
       return () => createReferenceDevice({ platform });
-    case "auto":
     case "wasm":
-      return async () => {
-        const { createWasmDevice } = await import(
-          "../backends/wasm/device.ts"
-        );
-        return await createWasmDevice({
-          platform,
-          threads,
-          module,
-          onWarning: warn,
-        });
-      };
+      return createWasm;
+    case "webgpu":
+      return gpuFactory(new GpuDevices(platform));
+    case "auto":
+      return autoFactory(new GpuDevices(platform), createWasm, warn);
     default:
       throw unknownDevice(device satisfies never);
   }
+}
+
+function gpuFactory(gpus: GpuDevices): () => Promise<Device> {
+  return () => gpus.create();
+}
+
+/** All devices are of the kind that the first one gets. */
+function autoFactory(
+  gpus: GpuDevices,
+  createWasm: () => Promise<Device>,
+  warn: (warning: string) => void,
+): () => Promise<Device> {
+  let useGpu: boolean | undefined;
+  return async () => {
+    useGpu ??= await gpus.isHardware();
+    if (!useGpu) return await createWasm();
+    try {
+      return await gpus.create();
+    } catch (error) {
+      if (!(error instanceof DeviceError)) throw error;
+      useGpu = false;
+      warn(`The processor computes, not the GPU: ${error.message}`);
+      return await createWasm();
+    }
+  };
 }
 
 /**
@@ -94,11 +134,9 @@ export function resolveThreads(
 
 function unknownDevice(device: string): Error {
   const known = DEVICES.map((name) => `"${name}"`).join(", ");
-  return device === "webgpu"
-    ? new UnsupportedError(
-      `Cannot compute on "webgpu": this version runs on ${known}`,
-    )
-    : new InputError(`Cannot compute on "${device}": wanted one of ${known}`);
+  return new InputError(
+    `Cannot compute on "${device}": wanted one of ${known}, a GPU or a GPUDevice`,
+  );
 }
 
 /**

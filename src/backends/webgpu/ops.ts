@@ -1,9 +1,13 @@
 // The operations of the WebGPU device: each checks its arguments and records
 // dispatches of kernels.
 import type { Ops } from "../../ops/ops.ts";
+import { attentionOps } from "./ops/attention.ts";
 import { dataOps } from "./ops/data.ts";
 import { decoderOps } from "./ops/decoder.ts";
 import { elementwiseOps } from "./ops/elementwise.ts";
+import { linearOps } from "./ops/linear.ts";
+import { pictureOps } from "./ops/pictures.ts";
+import { soundOps } from "./ops/sound.ts";
 import type { Recorder } from "./recorder.ts";
 
 /**
@@ -11,18 +15,19 @@ import type { Recorder } from "./recorder.ts";
  * nothing recorded.
  */
 export function createOps(recorder: Recorder): Ops {
-  const ops: Partial<Ops> = {
+  const ops: Ops = {
     ...dataOps(recorder),
+    ...linearOps(recorder),
     ...elementwiseOps(recorder),
     ...decoderOps(recorder),
+    ...attentionOps(recorder),
+    ...pictureOps(recorder),
+    ...soundOps(recorder),
   };
   const whole =
     <A extends unknown[], R>(op: (...args: A) => R) => (...args: A) =>
       recorder.whole(() => op(...args));
   return Object.fromEntries(
-    Object.entries(ops).map(([name, op]) => [
-      name,
-      whole(op as (...args: unknown[]) => unknown),
-    ]),
+    Object.entries(ops).map(([name, op]) => [name, whole(op)]),
   ) as unknown as Ops;
 }
