@@ -2,19 +2,28 @@
 // numbers.
 import { type Command, InvalidArgumentError, Option } from "commander";
 
-import type { DeviceOption, DtypeOption, ThreadsOption } from "../../mod.ts";
+import type {
+  DtypeOption,
+  NamedDeviceOption,
+  ThreadsOption,
+} from "../../mod.ts";
 
 /** Options for loading a model. */
 export interface ModelFlags {
   readonly model: string;
   readonly revision?: string;
-  readonly device?: DeviceOption;
+  readonly device?: NamedDeviceOption;
   readonly dtype?: DtypeOption;
   readonly threads?: ThreadsOption;
   readonly contextLength?: number;
 }
 
-const DEVICES: readonly DeviceOption[] = ["auto", "wasm", "reference"];
+const DEVICES: readonly NamedDeviceOption[] = [
+  "auto",
+  "wasm",
+  "webgpu",
+  "reference",
+];
 const DTYPES: readonly DtypeOption[] = ["auto", "f32", "f16", "q8", "q4"];
 
 /** Adds the options for loading a model. */
