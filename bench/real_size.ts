@@ -4,7 +4,7 @@
 //     [--runtimes deno,bun,node] [--threads 1,2] [--rounds 3] [--long] [--towers]
 // llama.cpp takes part once `npm install` was run in bench/peers. Writes
 // bench/RESULTS.md, unless --dry.
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -58,6 +58,8 @@ for (const runtime of options.runtimes.split(",")) {
   await measureRuntime(runtime);
   if (options.towers) await measureTowers(runtime);
 }
+const page = here("RESULTS.md");
+const before = existsSync(page) ? readFileSync(page, "utf8") : "";
 const text = renderResults({
   figures,
   runtimes: options.runtimes.split(","),
@@ -65,9 +67,9 @@ const text = renderResults({
   fileBytes,
   file: `${size}, ${format}`,
   work: await decoderWork(path, CONTEXT_LENGTH),
-});
+}, before);
 console.log(text);
-if (!options.dry) writeFileSync(here("RESULTS.md"), text);
+if (!options.dry) writeFileSync(page, text);
 
 async function measureRuntime(runtime: string): Promise<void> {
   const ours = (count: number, fast: boolean) =>

@@ -30,6 +30,13 @@ export class Figures {
       ? sorted[middle]
       : (sorted[middle - 1]! + sorted[middle]!) / 2;
   }
+
+  /** The highest, or the lowest; `undefined` where nothing was measured. */
+  best(engine: string, name: string, lowest = false): number | undefined {
+    const list = this.#lists.get(`${engine} ${name}`);
+    if (list === undefined) return undefined;
+    return lowest ? Math.min(...list) : Math.max(...list);
+  }
 }
 
 /** How much is measured. */

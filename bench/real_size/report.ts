@@ -26,28 +26,43 @@ const RATES: readonly (readonly [string, string])[] = [
   ["decode 4096", "decode at 4096, tokens/s"],
 ];
 
-/** The page. */
-export function renderResults(results: Results): string {
-  const { file, fileBytes, runtimes, threads } = results;
-  const sections = runtimes.flatMap((runtime) => [
-    `## ${runtime} ${version(runtime)}`,
+const TITLE = "# Results at real size";
+const EXPLANATION =
+  "Written by `bench/real_size.ts`, a section for each runtime when it was last measured. " +
+  "Weights are synthetic. Engines take turns; figures are medians, and the last column compares the best turns, " +
+  "which other work on the machine disturbed least. Prefill ends with the first token chosen. " +
+  "Peak is the most resident memory of a process, pages of a mapped file included; anonymous is without them, at the end.";
+
+/**
+ * The page: sections of the runtimes that were measured, and those that
+ * `before`, the page as it was, has of others.
+ */
+export function renderResults(results: Results, before: string): string {
+  const { runtimes } = results;
+  const kept = before.split(/^(?=## )/m).slice(1).filter((section) =>
+    !runtimes.some((runtime) => section.startsWith(`## ${runtime} `))
+  );
+  const sections = [
+    ...runtimes.map((runtime) => renderSection(results, runtime)),
+    ...kept.map((section) => section.trim()),
+  ];
+  return [TITLE, EXPLANATION, ...sections.toSorted()].join("\n\n") + "\n";
+}
+
+function renderSection(results: Results, runtime: string): string {
+  const { file, fileBytes, threads } = results;
+  const date = new Date().toISOString().slice(0, 10);
+  return [
+    `## ${runtime} ${version(runtime)}, ${file}`,
+    `${date}: ${cpus()[0]?.model}, ${cpus().length} processors, load average ${
+      loadavg()[2]!.toFixed(1)
+    } with the engines' own; a file of ${
+      megabytes(fileBytes)
+    }; llama.cpp through node-llama-cpp ${peerVersion()}, on the CPU.`,
     ...threads.map((count) => peerTable(results, runtime, count)),
     boundsTable(results, runtime),
     towersTable(results, runtime),
-  ]);
-  return [
-    "# Results at real size",
-    `Written by \`bench/real_size.ts\` on ${
-      new Date().toISOString().slice(0, 10)
-    }: ${cpus()[0]?.model}, ${cpus().length} processors, load average ${
-      loadavg()[0]!.toFixed(1)
-    } at the end (the engines' own included); llama.cpp through node-llama-cpp ${peerVersion()}, on the CPU. ` +
-    `Synthetic weights, ${file}, a file of ${
-      megabytes(fileBytes)
-    }. Engines take turns; figures are medians. Prefill ends with the first token chosen. ` +
-    "Peak is the most resident memory of a process, pages of a mapped file included; anonymous is without them, at the end.",
-    ...sections.filter((section) => section !== ""),
-  ].join("\n\n") + "\n";
+  ].filter((part) => part !== "").join("\n\n");
 }
 
 function peerTable(
@@ -55,54 +70,52 @@ function peerTable(
   runtime: string,
   threads: number,
 ): string {
-  const ours = `${runtime}/ours/${threads}`;
-  const peer = `${runtime}/llama.cpp/${threads}`;
-  const rows = RATES.map(([name, label]) =>
-    row(
+  const row = (name: string, label: string, format: Format, low = false) => {
+    const [ours, peer] = ["ours", "llama.cpp"].map((engine) => {
+      const key = `${runtime}/${engine}/${threads}`;
+      return {
+        median: figures.median(key, name),
+        best: figures.best(key, name, low),
+      };
+    }) as [Figure, Figure];
+    if (ours.median === undefined) return [];
+    if (peer.median === undefined) {
+      return [label, format(ours.median), "", "", ""];
+    }
+    return [
       label,
-      figures.median(ours, name),
-      figures.median(peer, name),
-      (x) => x.toFixed(2),
-    )
-  );
-  for (const name of ["peak", "anonymous"]) {
-    rows.push(row(
-      name === "peak" ? "peak memory" : "anonymous memory",
-      figures.median(ours, name),
-      figures.median(peer, name),
-      megabytes,
-    ));
-  }
-  rows.push(row(
-    "load, s",
-    figures.median(ours, "load"),
-    figures.median(peer, "load"),
-    (x) => x.toFixed(1),
-  ));
+      format(ours.median),
+      format(peer.median),
+      (ours.median / peer.median).toFixed(2),
+      (ours.best! / peer.best!).toFixed(2),
+    ];
+  };
   return table(
     [
-      `${threads} ${threads > 1 ? "threads" : "thread"}`,
+      threadsOf(threads),
       "this library",
       "llama.cpp",
       "ratio",
+      "ratio of the best",
     ],
-    rows,
+    [
+      ...RATES.map(([name, label]) => row(name, label, (x) => x.toFixed(2))),
+      row("peak", "peak memory", megabytes, true),
+      row("anonymous", "anonymous memory", megabytes, true),
+      row("load", "load, s", (x) => x.toFixed(1), true),
+    ],
   );
 }
 
-function row(
-  label: string,
-  ours: number | undefined,
-  peer: number | undefined,
-  format: (value: number) => string,
-): string[] {
-  if (ours === undefined) return [];
-  return [
-    label,
-    format(ours),
-    peer === undefined ? "" : format(peer),
-    peer === undefined ? "" : (ours / peer).toFixed(2),
-  ];
+type Format = (value: number) => string;
+
+interface Figure {
+  readonly median: number | undefined;
+  readonly best: number | undefined;
+}
+
+function threadsOf(count: number): string {
+  return `${count} ${count > 1 ? "threads" : "thread"}`;
 }
 
 function boundsTable(
@@ -113,29 +126,28 @@ function boundsTable(
   const most = Math.max(...threads);
   for (const count of threads) {
     const bound = (name: string) =>
-      figures.median(`${runtime}/bounds/${count}`, name)!;
+      figures.best(`${runtime}/bounds/${count}`, name)!;
     const ours = `${runtime}/ours/${count}`;
-    const decode = figures.median(ours, "decode 128");
-    const prefill = figures.median(ours, "prefill 512");
+    const decode = figures.best(ours, "decode 128");
+    const prefill = figures.best(ours, "prefill 512");
     if (decode === undefined || prefill === undefined) continue;
     const bytes = decode * work.weightBytes;
     const products = prefill * work.prefillMultiplyAdds(512) / 512;
-    const threads = `${count} ${count > 1 ? "threads" : "thread"}`;
     rows.push(
       shareRow(
-        `decode, ${threads}: memory read`,
+        `decode, ${threadsOf(count)}: memory read`,
         bytes,
         bound("readRate"),
         "GB/s",
       ),
       shareRow(
-        `decode, ${threads}: q4 kernel in cache`,
+        `decode, ${threadsOf(count)}: q4 kernel in cache`,
         bytes,
         bound("kernelRate"),
         "GB/s",
       ),
       shareRow(
-        `prefill 512, ${threads}: products of bytes`,
+        `prefill 512, ${threadsOf(count)}: products of bytes`,
         products,
         bound("dotRate"),
         "G/s",
@@ -145,8 +157,8 @@ function boundsTable(
   const one = `${runtime}/ours/1`;
   for (const name of ["prefill 512", "decode 128"]) {
     const [slow, fast] = [
-      figures.median(one, name),
-      figures.median(`${runtime}/ours/${most}`, name),
+      figures.best(one, name),
+      figures.best(`${runtime}/ours/${most}`, name),
     ];
     if (most === 1 || slow === undefined || fast === undefined) continue;
     rows.push([
@@ -156,11 +168,8 @@ function boundsTable(
       `${(fast / slow).toFixed(2)} x`,
     ]);
   }
-  const whole = figures.median(
-    `${runtime}/slow prefill/${most}`,
-    "prefill 512",
-  );
-  const fast = figures.median(`${runtime}/ours/${most}`, "prefill 512");
+  const whole = figures.best(`${runtime}/slow prefill/${most}`, "prefill 512");
+  const fast = figures.best(`${runtime}/ours/${most}`, "prefill 512");
   if (whole !== undefined && fast !== undefined) {
     rows.push([
       "prefill 512: fast against whole",
@@ -169,7 +178,12 @@ function boundsTable(
       `${(fast / whole).toFixed(2)} x`,
     ]);
   }
-  return table(["bound of the same run", "reached", "bound", "share"], rows);
+  return table([
+    "bound of the same run, best turns",
+    "reached",
+    "bound",
+    "share",
+  ], rows);
 }
 
 function shareRow(
@@ -193,7 +207,7 @@ function towersTable({ figures, threads }: Results, runtime: string): string {
     const value = (name: string) => figures.median(key, name);
     if (value("image") === undefined) return [];
     return [[
-      `${count} ${count > 1 ? "threads" : "thread"}`,
+      threadsOf(count),
       value("image")!.toFixed(1),
       value("audio")!.toFixed(1),
       megabytes(value("peak")!),
