@@ -8,6 +8,7 @@ import type { Gemma3nConfig } from "../models/gemma3n/config.ts";
 import { Decoder } from "../models/gemma3n/decoder.ts";
 import { decoderOptions } from "./decoder_options.ts";
 import { countParameters, deviceFactory, resolveDtype } from "./devices.ts";
+import { defaultModel } from "./default_model.ts";
 import { readConfig } from "./model_config.ts";
 import { type ModelOptions, openSource } from "./model_options.ts";
 
@@ -39,8 +40,8 @@ export interface ModelInfo {
  * Reads the headers and the config of a checkpoint, checks the decoder's
  * tensors, and computes the memory it would take with these options.
  *
- * @throws As `Gemma3nForConditionalGeneration.fromPretrained()`, except that
- * memory is not taken.
+ * @param source As for `pipeline()`.
+ * @throws As `pipeline()`, except that memory is not taken.
  *
  * @example
  * ```ts
@@ -51,10 +52,13 @@ export interface ModelInfo {
  * ```
  */
 export async function modelInfo(
-  source: ModelSource,
+  source?: ModelSource,
   options: ModelOptions = {},
 ): Promise<ModelInfo> {
-  const { platform, files, warn } = await openSource(source, options);
+  const { platform, files, warn } = await openSource(
+    source ?? await defaultModel(),
+    options,
+  );
   const { device = "auto", dtype = "auto", threads = 1 } = options;
   const { wasmModule } = options;
   const createDevice = deviceFactory(

@@ -10,6 +10,7 @@ import type { Message } from "../processing/messages.ts";
 import type { BatchFeature } from "../processing/batch_feature.ts";
 import type { Gemma3nProcessor } from "../processing/processor.ts";
 import { AutoProcessor } from "./auto_processor.ts";
+import { defaultModel } from "./default_model.ts";
 import { Gemma3nForConditionalGeneration } from "./gemma3n_for_conditional_generation.ts";
 import type { ModelOptions } from "./model_options.ts";
 import {
@@ -81,8 +82,8 @@ export interface Pipeline extends AsyncDisposable {
  *   or `{ text, images, audio }`, is answered
  * - `automatic-speech-recognition`: a clip is transcribed
  *
- * @param source Hub id, local directory, URL of a folder, or an object that opens files by name.
- * @throws {InputError} For an unknown task.
+ * @param source Hub id, local directory, URL of a folder or of a GGUF file, or an object that opens files by name. Default: the small model of the package `@g3n/nano`, which must be installed.
+ * @throws {InputError} For an unknown task, or when there is no source and the default model is not installed.
  * @throws As `Gemma3nForConditionalGeneration.fromPretrained()`.
  *
  * @example
@@ -99,13 +100,14 @@ export interface Pipeline extends AsyncDisposable {
  */
 export async function pipeline(
   task: PipelineTask,
-  source: ModelSource,
+  source?: ModelSource,
   options: ModelOptions = {},
 ): Promise<Pipeline> {
   checkTask(task);
-  const processor = await AutoProcessor.fromPretrained(source, options);
+  const found = source ?? await defaultModel();
+  const processor = await AutoProcessor.fromPretrained(found, options);
   const model = await Gemma3nForConditionalGeneration.fromPretrained(
-    source,
+    found,
     options,
   );
   return createPipeline(task, model, processor);

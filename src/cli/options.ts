@@ -10,7 +10,8 @@ import type {
 
 /** Options for loading a model. */
 export interface ModelFlags {
-  readonly model: string;
+  /** The default model when left out. */
+  readonly model?: string;
   readonly revision?: string;
   readonly device?: NamedDeviceOption;
   readonly dtype?: DtypeOption;
@@ -30,9 +31,9 @@ const DTYPES: readonly DtypeOption[] = ["auto", "f32", "f16", "q8", "q4"];
 export function addModelOptions(command: Command): Command {
   return command
     .optionsGroup("Model:")
-    .requiredOption(
+    .option(
       "-m, --model <source>",
-      "folder of a checkpoint or a .gguf file in it, its https: address, or a hub id (token from HF_TOKEN)",
+      "folder of a checkpoint or a .gguf file in it, its https: address, or a hub id (token from HF_TOKEN); default: g3n-nano, a very small model of the package @g3n/nano",
     )
     .option(
       "--revision <name>",

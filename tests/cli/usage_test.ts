@@ -54,7 +54,6 @@ test(
 test("wrong arguments are told in one line and a hint", SLOW, async () => {
   const wrong: [string[], RegExp][] = [
     [["nosuch"], /unknown command 'nosuch'/],
-    [["run", "Hi"], /'-m, --model <source>' not specified/],
     [["run", "-m", TINY, "--imag", "x", "Hi"], /Did you mean --image/],
     [["run", "-m", TINY, "--device", "gpu", "Hi"], /auto, wasm, reference/],
     [["run", "-m", TINY, "--temperature", "0", "Hi"], /It is not above 0/],
