@@ -1,15 +1,15 @@
-// Describes a picture, transcribes speech and continues a text, with whatever
-// checkpoint is there: by default the tiny one of the tests, whose weights are
-// random, so that what it says is noise.
+// Describes a picture, transcribes speech and answers a question, with the
+// small model g3n-nano or with a checkpoint of your own.
 //
 //   deno task demo [MODEL]
 import process from "node:process";
 
 import { createPipeline, pipeline, type PipelineInput } from "@g3n/core";
 
-const TINY = "tests/reference/tiny";
-const MEDIA = "tests/reference/media";
-const [source = TINY] = process.argv.slice(2);
+const [source] = process.argv.slice(2);
+const PICTURE = "examples/data/cat.png";
+const CLIP = "examples/data/speech.wav";
+const QUESTION = "What is the capital of France?";
 
 const start = performance.now();
 await using describe = await pipeline("image-text-to-text", source);
@@ -19,29 +19,20 @@ const transcribe = createPipeline(
   model,
   processor,
 );
-const generate = createPipeline("text-generation", model, processor);
+const answer = createPipeline("any-to-any", model, processor);
 
 const { numHiddenLayers, vocabSize } = model.config.textConfig;
-console.log(`${source}: ${numHiddenLayers} layers, ${vocabSize} token ids`);
-if (source === TINY) {
-  console.log("Its weights are random: what it says means nothing.");
-}
+console.log(
+  `${source ?? "g3n-nano"}: ${numHiddenLayers} layers, ${vocabSize} token ids`,
+);
 console.log(`Loaded in ${seconds(start)}`);
 
-await show(`${MEDIA}/cat.png`, describe, {
+await show(PICTURE, describe, {
   text: "What is in this picture?",
-  images: `${MEDIA}/cat.png`,
+  images: PICTURE,
 });
-await show(
-  `${MEDIA}/speech-16k.wav`,
-  transcribe,
-  `${MEDIA}/speech-16k.wav`,
-);
-await show(
-  '"The capital of France is"',
-  generate,
-  "The capital of France is",
-);
+await show(CLIP, transcribe, CLIP);
+await show(QUESTION, answer, QUESTION);
 
 async function show(
   title: string,

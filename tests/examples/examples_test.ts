@@ -4,14 +4,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-import { cases } from "../golden.ts";
+import { cases, referencePath } from "../golden.ts";
 import { runScript } from "../platform/runtime.ts";
 
-async function outputOf(name: string): Promise<string> {
+async function outputOf(
+  name: string,
+  args: readonly string[] = [],
+): Promise<string> {
   const path = fileURLToPath(
     new URL(`../../examples/${name}.ts`, import.meta.url),
   );
-  const { code, stdout, stderr } = await runScript(path, [], "");
+  const { code, stdout, stderr } = await runScript(path, args, "");
   assert.equal(code, 0, stderr);
   assert.equal(stderr, "");
   return stdout;
@@ -54,12 +57,12 @@ test("chat.ts computes only what is new in the second turn", async () => {
 });
 
 test("demo.ts shows the three tasks", async () => {
-  const output = await outputOf("demo");
+  const output = await outputOf("demo", [referencePath("tiny")]);
   for (
     const task of [
       "image-text-to-text",
       "automatic-speech-recognition",
-      "text-generation",
+      "any-to-any",
     ]
   ) {
     assert.match(output, new RegExp(`^${task}: .*\\n  .*\\S`, "m"));
