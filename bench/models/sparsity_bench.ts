@@ -93,6 +93,7 @@ async function load(
     maxBatchSize: 1,
     prefillChunk: PROMPT_TOKENS,
     fastPrefill: true,
+    cacheDtype: "f16",
     dtype,
   });
   await decoder.load();

@@ -27,6 +27,7 @@ export function decoderOptions(
     maxBatchSize = DEFAULT_MAX_BATCH_SIZE,
     prefillChunk = DEFAULT_PREFILL_CHUNK,
     fastPrefill = true,
+    cacheDtype = dtype === "f32" ? "f32" : "f16",
   } = options;
   const counts = { contextLength, maxBatchSize, prefillChunk };
   for (const [name, value] of Object.entries(counts)) {
@@ -36,10 +37,15 @@ export function decoderOptions(
       );
     }
   }
+  if (cacheDtype !== "f32" && cacheDtype !== "f16") {
+    throw new InputError(
+      `Cannot load the model: "cacheDtype" is "${cacheDtype}", wanted "f32" or "f16"`,
+    );
+  }
   if (contextLength > textConfig.maxPositionEmbeddings) {
     throw new InputError(
       `Cannot load the model: "contextLength" is ${contextLength}, the model was made for at most ${textConfig.maxPositionEmbeddings} tokens`,
     );
   }
-  return { ...counts, fastPrefill, dtype };
+  return { ...counts, fastPrefill, dtype, cacheDtype };
 }

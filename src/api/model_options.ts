@@ -1,5 +1,6 @@
 // Options of fromPretrained(), and what both models and processors do with
 // them first.
+import type { CacheDtype } from "../core/dtype.ts";
 import { parseJsonObject } from "../core/json.ts";
 import { type ModelSource, resolveSource } from "../hub/source.ts";
 import type { ModelFiles } from "../io/model_files.ts";
@@ -38,6 +39,11 @@ export interface ModelOptions extends SourceOptions {
   readonly maxBatchSize?: number | undefined;
   /** Most tokens computed in one step. Default 512. */
   readonly prefillChunk?: number | undefined;
+  /**
+   * How keys and values are kept: `"f16"` takes half the memory. Default:
+   * `"f32"` for weights in float32, else `"f16"`.
+   */
+  readonly cacheDtype?: CacheDtype | undefined;
   /** Skip layers that share keys and values for prompt tokens whose logits nobody wants. Default true. */
   readonly fastPrefill?: boolean | undefined;
   /** Told how many bytes and tensors of a part are loaded: of the decoder at first, of a tower when it is first used. */

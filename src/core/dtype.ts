@@ -59,6 +59,9 @@ export function dtypeBytes(dtype: CheckpointDtype, count: number): number {
  */
 export type WeightFormat = "f32" | "q8" | "q4";
 
+/** How a device keeps keys and values: float32, or half precision, which ends at 65504. */
+export type CacheDtype = "f32" | "f16";
+
 /** Blocks of a file that hold the values of a {@link WeightFormat} as they are. */
 export const FORMAT_BLOCKS: Readonly<
   Record<WeightFormat, "q8_0" | "q4_0" | undefined>

@@ -5,6 +5,7 @@
 // KV heads, H head width, F outputs, A AltUp streams, V vocabulary; Y, X
 // picture rows and columns, C channels. All tensors are f32, row-major; a
 // batch is ragged: rows of several sequences, one after another.
+import type { CacheDtype } from "../core/dtype.ts";
 import type { Shape } from "../core/shape.ts";
 
 /** A value of the step being recorded: a handle with no data. Never changes once made. */
@@ -23,6 +24,8 @@ export interface KvSpec {
   readonly capacity: number;
   readonly kvHeads: number;
   readonly headDim: number;
+  /** How its values are kept; f32 unless given. A device may keep them as f32 always. */
+  readonly dtype?: CacheDtype | undefined;
 }
 
 /** Keys and values of one layer of one sequence, on a device. A ring of `capacity` rows. */

@@ -13,6 +13,7 @@ import { Gemma3nForCausalLM } from "../../src/api/gemma3n_for_causal_lm.ts";
 import { modelInfo } from "../../src/api/model_info.ts";
 import { convertToGguf } from "../../src/convert/convert_to_gguf.ts";
 import { InputError, UnsupportedError } from "../../src/core/errors.ts";
+import type { ModelOptions } from "../../src/api/model_options.ts";
 import type { DtypeOption } from "../../src/api/devices.ts";
 import { relativeRmsError } from "../../src/quant/blocks.ts";
 import { referencePath } from "../golden.ts";
@@ -131,6 +132,20 @@ test("a file's own blocks of four bits are kept whatever the dtype", async () =>
     return (await model.forward({ inputIds })).logits.data;
   };
   assert.deepEqual(await logitsWith("q8"), await logitsWith("q4"));
+});
+
+test("caches of quantised models are halves unless asked otherwise", async () => {
+  const kv = async (options: ModelOptions) =>
+    (await modelInfo(TINY, { device: "wasm", ...options })).memory.kv;
+  const float = await kv({ dtype: "f32" });
+  assert.equal(await kv({ dtype: "q4", cacheDtype: "f32" }), float);
+  const half = await kv({ dtype: "q4" });
+  assert.ok(half < 0.51 * float, `${half} of ${float}`);
+  assert.equal(await kv({ dtype: "f32", cacheDtype: "f16" }), half);
+  await assert.rejects(
+    kv({ cacheDtype: "q8" as "f16" }),
+    (error) => error instanceof InputError && /"q8"/.test(error.message),
+  );
 });
 
 test("modelInfo() tells the bytes of each format", async () => {

@@ -6,6 +6,7 @@ import type { KvSpec, Segment } from "../../src/ops/ops.ts";
 import type { Step, TestDevice, TestTensor } from "../testing.ts";
 import {
   assertClose,
+  devices,
   randomTensor,
   runOps,
   setUp,
@@ -241,6 +242,56 @@ testParity(
     },
   })),
 );
+
+/** Devices that keep floats where halves would do. */
+const HALF_TOLERANCE = { rtol: 0, atol: 1e-2 };
+
+for (const target of (await devices()).slice(1)) {
+  test(`stores of halves on ${target.name} hold what the reference holds`, async () => {
+    for (const scenario of SCENARIOS) {
+      const spec = { ...scenario.spec, dtype: "f16" } as const;
+      const halves = { ...scenario, spec };
+      const expected = await runScenario(reference, halves);
+      const found = await runScenario(target, halves);
+      const tolerance = target.kind === "wasm" ? TOLERANCE : HALF_TOLERANCE;
+      found.forEach((step, i) =>
+        assertClose(step, expected[i]!, {
+          ...tolerance,
+          label: `${scenario.label}, step ${i}`,
+        })
+      );
+    }
+  });
+}
+
+for (const target of await devices()) {
+  test(`what has no half does not pass for a number on ${target.name}`, async () => {
+    const spec = { capacity: 8, kvHeads: 1, headDim: 4, dtype: "f16" } as const;
+    const setup = await setUp(target, {
+      kv: [spec],
+      plan: (step) => void record(step, 0, 1),
+    });
+    function record(
+      { ops, stores, upload }: Pick<typeof setup, "ops" | "stores" | "upload">,
+      firstPosition: number,
+      value: number,
+    ) {
+      const segments = [{ firstRow: 0, rows: 1, firstPosition }];
+      const x = upload(tensor([1, 1, 4], [value, 1, 1, 1]));
+      const q = upload(tensor([1, 1, 4], [1, 1, 1, 1]));
+      ops.appendKv(stores, segments, x, q);
+      const options = { heads: 1, window: undefined, scale: 1 };
+      return ops.attention(q, stores, segments, options);
+    }
+    await using device = setup.device;
+    const run = async (position: number, value: number) =>
+      (await device.read([record(setup, position, value)]))[0]!;
+    assertClose(await run(0, 2), [1, 1, 1, 1], { label: "a number" });
+    assert.ok((await run(1, NaN)).every(Number.isNaN));
+    assert.ok((await run(2, 2)).every(Number.isNaN));
+    assertClose(await run(0, 2), [1, 1, 1, 1], { label: "another sequence" });
+  });
+}
 
 test("attention on the reference sees nothing outside its window", async () => {
   const kv = { capacity: 4, kvHeads: 1, headDim: 2 };

@@ -2,23 +2,38 @@
 //! for a multiple of [`TILE`] positions; position p lives in row p % capacity,
 //! so positions 8i .. 8i + 8 always share a tile.
 
+use crate::half::Element;
 use crate::tile::TILE;
 
 /// Rows `[rows, heads, width]` of positions from `position` on into `ring`
 /// `[heads, capacity, width]`.
-pub fn append_values(rows: &[f32], heads: usize, width: usize, position: usize, ring: &mut [f32]) {
+pub fn append_values<E: Element>(
+    rows: &[f32],
+    heads: usize,
+    width: usize,
+    position: usize,
+    ring: &mut [E],
+) {
     let capacity = ring.len() / (heads * width);
     for (row, position) in rows.chunks_exact(heads * width).zip(position..) {
         for (head, x) in row.chunks_exact(width).enumerate() {
             let place = head * capacity + position % capacity;
-            ring[place * width..][..width].copy_from_slice(x);
+            for (to, value) in ring[place * width..][..width].iter_mut().zip(x) {
+                *to = E::from_f32(*value);
+            }
         }
     }
 }
 
 /// As [`append_values`], into tiles `[heads, capacity / 8, width, 8]`: scores
 /// of eight keys come out side by side.
-pub fn append_keys(rows: &[f32], heads: usize, width: usize, position: usize, ring: &mut [f32]) {
+pub fn append_keys<E: Element>(
+    rows: &[f32],
+    heads: usize,
+    width: usize,
+    position: usize,
+    ring: &mut [E],
+) {
     let capacity = ring.len() / (heads * width);
     for (row, position) in rows.chunks_exact(heads * width).zip(position..) {
         let (tile, lane) = (position % capacity / TILE, position % TILE);
@@ -26,7 +41,7 @@ pub fn append_keys(rows: &[f32], heads: usize, width: usize, position: usize, ri
             let first = (head * capacity / TILE + tile) * TILE * width;
             let tile = &mut ring[first..first + TILE * width];
             for (place, value) in tile.as_chunks_mut::<TILE>().0.iter_mut().zip(x) {
-                place[lane] = *value;
+                place[lane] = E::from_f32(*value);
             }
         }
     }

@@ -3,6 +3,7 @@
 //! that share keys are computed together but summed alone, so a row's result
 //! depends only on its position and on what it sees.
 
+use crate::half::Element;
 use crate::math::{exp, exp_scalar};
 use crate::simd::{F32x4, LANES};
 use crate::tile::{Sums, TILE, add, multiply_add, side_by_side, sum_block};
@@ -18,9 +19,9 @@ const SUM_BLOCK: usize = 16;
 /// Keys `[heads, capacity / 8, width, 8]` and values `[heads, capacity, width]`
 /// (of one head, as many rows as there are); position p in row p % capacity.
 #[derive(Clone, Copy)]
-pub struct Store<'a> {
-    pub k: &'a [f32],
-    pub v: &'a [f32],
+pub struct Store<'a, E> {
+    pub k: &'a [E],
+    pub v: &'a [E],
     pub heads: usize,
     pub capacity: usize,
     pub width: usize,
@@ -28,10 +29,10 @@ pub struct Store<'a> {
 
 /// Attention of rows q `[T, heads, width]` over what `seen` says for each row.
 /// `room` has space for [`GROUP`] heads.
-pub fn attention(
+pub fn attention<E: Element>(
     q: &[f32],
     heads: usize,
-    store: Store,
+    store: Store<E>,
     scale: f32,
     seen: impl Fn(usize) -> Range<usize>,
     room: &mut [f32],
@@ -53,11 +54,15 @@ pub fn attention(
             let part = first..first + sharing * width;
             let groups = q[part.clone()].chunks(GROUP * width);
             for (q, out) in groups.zip(out[part].chunks_mut(GROUP * width)) {
-                match q.len() / width {
-                    1 => keys.attend::<1>(q, seen(row), room, out),
-                    2 => keys.attend::<2>(q, seen(row), room, out),
-                    3 => keys.attend::<3>(q, seen(row), room, out),
-                    _ => keys.attend::<GROUP>(q, seen(row), room, out),
+                if q.len() == GROUP * width {
+                    keys.attend::<GROUP>(q, seen(row), room, out);
+                    continue;
+                }
+                for (q, out) in q.chunks(2 * width).zip(out.chunks_mut(2 * width)) {
+                    match q.len() / width {
+                        1 => keys.attend::<1>(q, seen(row), room, out),
+                        _ => keys.attend::<2>(q, seen(row), room, out),
+                    }
                 }
             }
         }
@@ -65,9 +70,9 @@ pub fn attention(
 }
 
 /// Keys and values of one head.
-struct Keys<'a> {
-    k: &'a [f32],
-    v: &'a [f32],
+struct Keys<'a, E> {
+    k: &'a [E],
+    v: &'a [E],
     capacity: usize,
     width: usize,
     scale: f32,
@@ -75,7 +80,7 @@ struct Keys<'a> {
 
 type Scores = [f32; BLOCK];
 
-impl<'a> Keys<'a> {
+impl<E: Element> Keys<'_, E> {
     /// R queries over the same positions.
     #[inline(never)]
     fn attend<const R: usize>(
@@ -86,6 +91,9 @@ impl<'a> Keys<'a> {
         out: &mut [f32],
     ) {
         let queries = side_by_side::<R>(q, self.width, room);
+        for x in queries.as_flattened_mut() {
+            *x *= E::UNIT;
+        }
         let mut largest = [f32::NEG_INFINITY; R];
         let mut sums = [0.0; R];
         out.fill(0.0);
@@ -146,7 +154,7 @@ impl<'a> Keys<'a> {
     ) {
         let block = seen.start / BLOCK * BLOCK;
         let weights: [[f32; R]; BLOCK] =
-            core::array::from_fn(|s| core::array::from_fn(|r| weights[r][s]));
+            core::array::from_fn(|s| core::array::from_fn(|r| weights[r][s] * E::UNIT));
         let weights = &weights[seen.start - block..seen.end - block];
         // A block may lie around the end of the ring: at most two runs of rows.
         let place = seen.start % self.capacity;
@@ -167,12 +175,12 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// Adds `weights[s] * v[s]` for columns `first .. first + 8` of rows v.
+/// Adds `weights[s] * v[s]`, v over its unit, for columns `first .. first + 8` of rows v.
 #[inline(always)]
-fn add_rows<const R: usize>(
+fn add_rows<const R: usize, E: Element>(
     sums: &mut [Sums; R],
     weights: &[[f32; R]],
-    v: &[f32],
+    v: &[E],
     width: usize,
     first: usize,
 ) {
@@ -181,7 +189,7 @@ fn add_rows<const R: usize>(
     }
     if width - first < TILE {
         for (v, weights) in v.chunks_exact(width).zip(weights) {
-            let mut columns = [0.0; TILE];
+            let mut columns = [E::ZERO; TILE];
             columns[..width - first].copy_from_slice(&v[first..]);
             multiply_add(sums, weights.map(F32x4::splat), &columns);
         }
@@ -205,7 +213,7 @@ fn add_to(row: &mut [f32], factor: F32x4, sum: Sums) {
 
 /// Products of R queries with the eight keys of a tile `[width, 8]`.
 #[inline(always)]
-fn tile_scores<const R: usize>(queries: &[[f32; R]], tile: &[f32]) -> [Sums; R] {
+fn tile_scores<const R: usize, E: Element>(queries: &[[f32; R]], tile: &[E]) -> [Sums; R] {
     let mut totals = [[F32x4::zero(); 2]; R];
     for (queries, tile) in queries.chunks(SUM_BLOCK).zip(tile.chunks(SUM_BLOCK * TILE)) {
         add(&mut totals, &sum_block(queries, tile));
@@ -230,6 +238,7 @@ fn exponentials(scores: &mut Scores, maximum: f32) -> f32 {
 mod tests {
     use super::*;
     use crate::append_kv::{append_keys, append_values};
+    use crate::half::Half;
     use crate::testing::{assert_close, random};
 
     fn wanted(q: &[f32], k: &[f32], v: &[f32], scale: f32, out: &mut [f32]) {
@@ -276,6 +285,38 @@ mod tests {
                 assert_close(found, &expected, 3e-6, "attention");
             }
         }
+    }
+
+    #[test]
+    fn halves_give_what_their_floats_give() {
+        let (heads, kv_heads, width, positions) = (8, 2, 12, 43);
+        let capacity = 48;
+        let row = kv_heads * width;
+        let halves = |seed| -> Vec<f32> {
+            let x = random(positions * row, seed);
+            x.iter().map(|x| half_to_f32(Half::from_f32(*x))).collect()
+        };
+        let (k, v, q) = (halves(1), halves(2), random(heads * width, 3));
+        fn run<E: Element>(
+            [q, k, v]: [&[f32]; 3],
+            [heads, kv_heads, width, capacity]: [usize; 4],
+        ) -> Vec<f32> {
+            let mut rings = [0, 1].map(|_| vec![E::ZERO; capacity * kv_heads * width]);
+            append_keys(k, kv_heads, width, 0, &mut rings[0]);
+            append_values(v, kv_heads, width, 0, &mut rings[1]);
+            let [k, v] = &rings;
+            let store = Store { k, v, heads: kv_heads, capacity, width };
+            let mut out = vec![0.0; q.len()];
+            let room = &mut vec![0.0; GROUP * width];
+            attention(q, heads, store, 0.7, |_| 3..43, room, &mut out);
+            out
+        }
+        let sizes = [heads, kv_heads, width, capacity];
+        assert_eq!(run::<Half>([&q, &k, &v], sizes), run::<f32>([&q, &k, &v], sizes));
+    }
+
+    fn half_to_f32(half: Half) -> f32 {
+        Half::load(&[half; TILE])[0].lanes()[0] * Half::UNIT
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::copy_columns::copy_columns;
 use crate::embedding::embedding;
 use crate::gather_rows::gather_rows;
 use crate::gaussian_top_k::gaussian_top_k;
+use crate::half::{Element, Half, has_no_half};
 use crate::match_magnitude::match_magnitude;
 use crate::matmul::matmul;
 use crate::rms_norm::rms_norm;
@@ -160,23 +161,54 @@ unsafe fn run_rope(c: &Command, chunk: u32) {
 }
 
 /// Arguments: rows, ring, number of rows, heads, width, position, capacity,
-/// whether they are keys. One unit.
+/// whether they are keys, for halves the poison or 0. One unit.
 #[inline(never)]
 unsafe fn run_append_kv(c: &Command) {
     let [heads, width] = c.sizes(3);
-    let row = heads * width;
-    let append = if c.size(7) == 1 { append_keys } else { append_values };
     // SAFETY: the caller's promise.
     unsafe {
-        let ring = c.slice_mut(1, 0, c.size(6) * row);
-        append(c.slice(0, 0, c.size(2) * row), heads, width, c.size(5), ring);
+        let rows = c.slice(0, 0, c.size(2) * heads * width);
+        if c.size(8) == 0 {
+            return append::<f32>(c, rows, [heads, width]);
+        }
+        let poison = &mut c.slice_mut::<f32>(8, 0, 1)[0];
+        // A sequence begins with its keys.
+        if c.size(5) == 0 && c.size(7) == 1 {
+            *poison = 0.0;
+        }
+        if has_no_half(rows) {
+            *poison = f32::NAN;
+        }
+        append::<Half>(c, rows, [heads, width]);
     }
 }
 
+unsafe fn append<E: Element>(c: &Command, rows: &[f32], [heads, width]: [usize; 2]) {
+    let append = if c.size(7) == 1 { append_keys } else { append_values };
+    // SAFETY: the caller's promise.
+    let ring = unsafe { c.slice_mut::<E>(1, 0, c.size(6) * heads * width) };
+    append(rows, heads, width, c.size(5), ring);
+}
+
 /// Arguments: q, k, v, out, room for a group of heads, heads, width, KV heads,
-/// capacity, position of row 0, window or 0, scale. Units: rows.
+/// capacity, position of row 0, window or 0, scale, for halves the poison or 0:
+/// what is no half is NaN in every result. Units: rows.
 #[inline(never)]
 unsafe fn run_attention(c: &Command, chunk: u32) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if c.size(12) == 0 {
+            return attend::<f32>(c, chunk);
+        }
+        attend::<Half>(c, chunk);
+        if c.slice::<f32>(12, 0, 1)[0].is_nan() {
+            let (units, row) = (c.units(chunk), c.size(5) * c.size(6));
+            c.slice_mut(3, units.start * row, units.len() * row).fill(f32::NAN);
+        }
+    }
+}
+
+unsafe fn attend<E: Element>(c: &Command, chunk: u32) {
     let (units, [heads, width], [kv_heads, capacity]) = (c.units(chunk), c.sizes(5), c.sizes(7));
     let (position, window) = (c.size(9) + units.start, c.size(10));
     let row = heads * width;
@@ -187,7 +219,7 @@ unsafe fn run_attention(c: &Command, chunk: u32) {
     };
     // SAFETY: the caller's promise.
     unsafe {
-        let k = c.slice(1, 0, kv_heads * capacity * width);
+        let k = c.slice::<E>(1, 0, kv_heads * capacity * width);
         let v = c.slice(2, 0, kv_heads * capacity * width);
         let store = Store { k, v, heads: kv_heads, capacity, width };
         let q = c.slice(0, units.start * row, units.len() * row);

@@ -35,6 +35,7 @@ mod form_relaxed;
 mod gated_matmul;
 mod gather_rows;
 mod gaussian_top_k;
+mod half;
 mod match_magnitude;
 mod math;
 mod matmul;

@@ -35,6 +35,9 @@ pub fn scale_to_f32(scale: u16) -> f32 {
 pub fn half_from_f32(x: f32) -> u16 {
     let sign = (x.to_bits() >> 16) as u16 & 0x8000;
     let magnitude = x.to_bits() & 0x7fff_ffff;
+    if magnitude > 255 << 23 {
+        return sign | 0x7e00;
+    }
     if magnitude >= (127 + 16) << 23 {
         return sign | 0x7c00;
     }

@@ -3,7 +3,7 @@ import { DeviceError } from "../../core/errors.ts";
 import type { KvSpec } from "../../ops/ops.ts";
 import { FreeList } from "./free_list.ts";
 import { align } from "./planner.ts";
-import { ringBytes, WasmKvStore } from "./tensors.ts";
+import { POISON_BYTES, ringBytes, WasmKvStore } from "./tensors.ts";
 
 /** Hands out places in the bytes that were reserved. */
 export class KvRegion {
@@ -45,5 +45,6 @@ export class KvRegion {
 }
 
 function storeBytes(spec: KvSpec): number {
-  return align(2 * ringBytes(spec));
+  const isHalf = spec.dtype === "f16";
+  return align(2 * ringBytes(spec) + (isHalf ? POISON_BYTES : 0));
 }

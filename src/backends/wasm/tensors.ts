@@ -2,7 +2,11 @@
 // addresses are settled when the step is planned and the memory is taken.
 import { InputError } from "../../core/errors.ts";
 import { formatShape, numel, type Shape } from "../../core/shape.ts";
-import type { WeightFormat } from "../../core/dtype.ts";
+import {
+  type CacheDtype,
+  STORAGE_BYTES,
+  type WeightFormat,
+} from "../../core/dtype.ts";
 import {
   canQuantize,
   type WeightKind,
@@ -153,13 +157,17 @@ export class WasmWeight implements Weight {
   }
 }
 
+/** An f32 behind the rings of halves: NaN where one of their values had no half. */
+export const POISON_BYTES = 4;
+
 /** A ring of keys and one of values, `[K, rows, H]` each; keys in tiles of eight rows. */
 export class WasmKvStore implements KvStore {
   readonly kvStore = true;
   readonly capacity: number;
   readonly kvHeads: number;
   readonly headDim: number;
-  /** Offset of the keys among the stores, in bytes; the values follow. */
+  readonly dtype: CacheDtype;
+  /** Offset of the keys among the stores, in bytes; the values follow, then {@link POISON_BYTES}. */
   readonly offset: number;
   /** The device it belongs to. */
   readonly device: symbol;
@@ -171,6 +179,7 @@ export class WasmKvStore implements KvStore {
     this.capacity = spec.capacity;
     this.kvHeads = spec.kvHeads;
     this.headDim = spec.headDim;
+    this.dtype = spec.dtype ?? "f32";
     this.offset = offset;
   }
 }
@@ -182,7 +191,8 @@ export function ringRows({ capacity }: KvSpec): number {
 
 /** Bytes of the keys of a store, and of its values. */
 export function ringBytes(spec: KvSpec): number {
-  return F32_BYTES * ringRows(spec) * spec.kvHeads * spec.headDim;
+  const elements = ringRows(spec) * spec.kvHeads * spec.headDim;
+  return STORAGE_BYTES[spec.dtype ?? "f32"] * elements;
 }
 
 /**

@@ -1,6 +1,6 @@
 // The text decoder on its device: weights, caches, and the run of one call's
 // tokens through as many steps as they need.
-import type { WeightFormat } from "../../core/dtype.ts";
+import type { CacheDtype, WeightFormat } from "../../core/dtype.ts";
 import {
   ContextLengthError,
   DeviceError,
@@ -39,6 +39,8 @@ export interface DecoderOptions {
   readonly fastPrefill: boolean;
   /** How most weights are kept. */
   readonly dtype: WeightFormat;
+  /** How keys and values are kept. */
+  readonly cacheDtype: CacheDtype;
 }
 
 /** New tokens of one sequence. */
@@ -102,6 +104,7 @@ export class Decoder {
       textConfig,
       options.contextLength,
       options.prefillChunk,
+      options.cacheDtype,
     );
     for (let i = 0; i < options.maxBatchSize; i++) device.reserveKv(specs);
   }
@@ -125,10 +128,11 @@ export class Decoder {
    * `load()`.
    */
   plan(): void {
-    const { prefillChunk, contextLength } = this.options;
+    const { prefillChunk, contextLength, cacheDtype } = this.options;
+    const { textConfig } = this.config;
     const chunk = Math.min(prefillChunk, contextLength);
     const hiddenChunk = Math.min(chunk, HIDDEN_STATES_CHUNK);
-    const specs = kvSpecs(this.config.textConfig, contextLength, prefillChunk);
+    const specs = kvSpecs(textConfig, contextLength, prefillChunk, cacheDtype);
     const plan = (sequences: number[], keep: number, hiddenStates = false) =>
       this.#steps.plan(sequences, keep, specs, {
         fastPrefill: this.options.fastPrefill,
@@ -170,6 +174,7 @@ export class Decoder {
         textConfig,
         maxLength,
         prefillChunk,
+        this.options.cacheDtype,
       );
     } catch (cause) {
       if (!(cause instanceof DeviceError)) throw cause;

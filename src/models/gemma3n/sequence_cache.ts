@@ -1,5 +1,6 @@
 // The state of one sequence: how many tokens it holds, and their keys and
 // values in the layers that own a cache.
+import type { CacheDtype } from "../../core/dtype.ts";
 import { ContextLengthError, InputError } from "../../core/errors.ts";
 import type { Device } from "../../ops/device.ts";
 import type { KvSpec, KvStore } from "../../ops/ops.ts";
@@ -15,6 +16,7 @@ export function kvSpecs(
   config: Gemma3nTextConfig,
   maxLength: number,
   chunk: number,
+  dtype: CacheDtype,
 ): KvSpec[] {
   return config.layerTypes.slice(0, numKvOwningLayers(config)).map((type) => ({
     capacity: type === "sliding_attention"
@@ -22,6 +24,7 @@ export function kvSpecs(
       : maxLength,
     kvHeads: config.numKeyValueHeads,
     headDim: config.headDim,
+    dtype,
   }));
 }
 
@@ -55,6 +58,7 @@ export class SequenceCache implements Disposable {
     config: Gemma3nTextConfig,
     maxLength: number,
     chunk: number,
+    dtype: CacheDtype,
   ) {
     this.maxLength = maxLength;
     this.#device = device;
@@ -63,7 +67,7 @@ export class SequenceCache implements Disposable {
     const stores: KvStore[] = [];
     this.#stores = stores;
     try {
-      for (const spec of kvSpecs(config, maxLength, chunk)) {
+      for (const spec of kvSpecs(config, maxLength, chunk, dtype)) {
         stores.push(device.createKvStore(spec));
       }
     } catch (error) {

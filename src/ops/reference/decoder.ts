@@ -134,11 +134,11 @@ function append(
 ): void {
   for (let i = 0; i < segment.rows; i++) {
     const from = (segment.firstRow + i) * size;
-    const position = segment.firstPosition + i;
-    const row = position % store.capacity;
-    store.keys.set(k.subarray(from, from + size), row * size);
-    store.values.set(v.subarray(from, from + size), row * size);
-    store.positions[row] = position;
+    store.set(
+      segment.firstPosition + i,
+      k.subarray(from, from + size),
+      v.subarray(from, from + size),
+    );
   }
 }
 

@@ -1,11 +1,13 @@
 // What the reference device keeps: tensors of a step, weights, key-value
 // stores. Everything is float32 in ordinary typed arrays.
 import {
+  type CacheDtype,
   dtypeBytes,
   FORMAT_BLOCKS,
   type WeightFormat,
 } from "../../core/dtype.ts";
 import { CheckpointError, InputError } from "../../core/errors.ts";
+import { halfBits, halfValue } from "../../core/half.ts";
 import { formatShape, numel, type Shape } from "../../core/shape.ts";
 import { decodeRows, dequantize, quantize } from "../../quant/blocks.ts";
 import type { WeightKind, WeightRows, WeightSpec } from "../device.ts";
@@ -138,6 +140,7 @@ export class ReferenceKvStore implements KvStore {
   readonly capacity: number;
   readonly kvHeads: number;
   readonly headDim: number;
+  readonly dtype: CacheDtype;
   readonly keys: Float32Array;
   readonly values: Float32Array;
   /** The position each row holds; -1 for none. */
@@ -145,8 +148,12 @@ export class ReferenceKvStore implements KvStore {
   /** Whether a caller has it. */
   taken = true;
 
-  constructor({ capacity, kvHeads, headDim }: KvSpec, device: symbol) {
+  constructor(
+    { capacity, kvHeads, headDim, dtype = "f32" }: KvSpec,
+    device: symbol,
+  ) {
     this.device = device;
+    this.dtype = dtype;
     this.capacity = capacity;
     this.kvHeads = kvHeads;
     this.headDim = headDim;
@@ -154,6 +161,24 @@ export class ReferenceKvStore implements KvStore {
     this.keys = new Float32Array(size);
     this.values = new Float32Array(size);
     this.positions = new Int32Array(capacity).fill(-1);
+  }
+
+  /** Puts keys and values of a position into their row. */
+  set(position: number, keys: Float32Array, values: Float32Array): void {
+    const row = position % this.capacity;
+    const first = row * this.kvHeads * this.headDim;
+    this.keys.set(this.kept(keys), first);
+    this.values.set(this.kept(values), first);
+    this.positions[row] = position;
+  }
+
+  private kept(x: Float32Array): Float32Array {
+    if (this.dtype === "f32") return x;
+    // What has no half must not pass for a large number.
+    return x.map((value) => {
+      const half = halfValue(halfBits(value));
+      return Number.isFinite(half) ? half : NaN;
+    });
   }
 }
 

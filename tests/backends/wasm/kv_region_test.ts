@@ -21,6 +21,12 @@ test("a region gives out places that do not overlap", () => {
   assert.throws(() => region.create(SMALL, DEVICE), DeviceError);
 });
 
+test("halves take half the room, and a place for their poison", () => {
+  const region = new KvRegion();
+  region.reserve([{ ...LARGE, dtype: "f16" }]);
+  assert.equal(region.bytes, 24 * 8 * 2 * 2 + 64);
+});
+
 test("a region joins places that were given back", () => {
   const region = new KvRegion();
   region.reserve([SMALL, SMALL, SMALL]);

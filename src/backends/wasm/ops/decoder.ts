@@ -91,7 +91,14 @@ function appendRing(
     firstPosition,
     ringRows(store),
     ring === 0 ? KEYS : VALUES,
+    poisonOf(r, store),
   );
+}
+
+/** Address of what tells that a half is none; 0 where the store has floats. */
+function poisonOf(r: Recorder, store: WasmKvStore): number {
+  if (store.dtype === "f32") return 0;
+  return r.bases.kv + store.offset + 2 * ringBytes(store);
 }
 
 function attend(
@@ -116,7 +123,7 @@ function attend(
     .tensor(r.view(out, shape, firstRow * size))
     .scratch(HEAD_GROUP * headDim * F32_BYTES)
     .sizes(heads, headDim, kvHeads, ringRows(store), firstPosition, window ?? 0)
-    .number(scale);
+    .number(scale).sizes(poisonOf(r, store));
 }
 
 function streamOps(
