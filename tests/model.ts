@@ -51,12 +51,15 @@ export function logitsTolerance(name: CaseName): number {
 }
 
 /** Loads tests/reference/tiny in float32; unexpected warnings fail the test. */
-export function loadTiny(
+export async function loadTiny(
   device: ModelDevice,
   options: ModelOptions = {},
 ): Promise<Gemma3nForConditionalGeneration> {
-  return Gemma3nForConditionalGeneration.fromPretrained(referencePath("tiny"), {
-    device,
+  // One GPU for all tests of a file: its kernels are compiled once.
+  const gpu = device === "webgpu" ? (await testGpu())!.gpu : undefined;
+  const source = referencePath("tiny");
+  return await Gemma3nForConditionalGeneration.fromPretrained(source, {
+    device: gpu ?? device,
     dtype: "f32",
     contextLength: 1024,
     onWarning: (warning) => {

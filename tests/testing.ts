@@ -70,7 +70,10 @@ async function openTestGpu(): Promise<WebGpuContext | undefined> {
   const { gpu, env, name } = await detectPlatform();
   const source = await gpu?.();
   const adapter = await source?.requestAdapter();
-  if (source && adapter) return await openGpu(source);
+  if (source && adapter) {
+    const { gpu } = await openGpu(source);
+    return await openGpu(gpu);
+  }
   const missing = `${name} finds no adapter for WebGPU here`;
   if (env("G3N_REQUIRE_WEBGPU")) throw new Error(missing);
   console.warn(`The tests of WebGPU are left out: ${missing}`);

@@ -78,8 +78,10 @@ for (const device of MODEL_DEVICES) {
     await assertLogits("text", output, 0, "beside hidden states");
   });
 
-  for (const prefillChunk of [1, 5, 7]) {
-    for (const fastPrefill of [true, false]) {
+  // A GPU in software takes long for many short steps.
+  const slow = device === "webgpu";
+  for (const prefillChunk of slow ? [5] : [1, 5, 7]) {
+    for (const fastPrefill of slow ? [true] : [true, false]) {
       test(`steps of ${prefillChunk} rows give the same logits on ${device}, fast prefill ${fastPrefill}`, async () => {
         await using model = await loadTiny(device, {
           prefillChunk,

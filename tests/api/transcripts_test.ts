@@ -14,8 +14,11 @@ import {
 } from "../model.ts";
 
 for (const device of MODEL_DEVICES) {
+  // Neither the scalar reference nor a GPU in software is fast with media.
   const names: readonly CaseName[] = device === "reference"
     ? TEXT_CASES
+    : device === "webgpu"
+    ? [...TEXT_CASES, "mixed"]
     : [...TEXT_CASES, ...MEDIA_CASES];
   for (const name of names) {
     test(`generate() chooses Transformers' ids for ${name} on ${device}`, async () => {

@@ -297,7 +297,10 @@ function testAbort(target: TestDevice): void {
     const elapsedMs = performance.now() - startedAt;
     clearInterval(ticker);
     // A quarter of what one tick in 50 ms would give leaves room for a busy machine.
-    const wanted = Math.floor(elapsedMs / 200);
+    // A GPU in software may take as long for one product, which is never divided.
+    const wanted = Math.floor(
+      elapsedMs / (target.kind === "webgpu" ? 800 : 200),
+    );
     assert.ok(ticks >= wanted, `${ticks} ticks in ${elapsedMs} ms`);
   });
 }

@@ -1,6 +1,7 @@
 // A GPU that was opened: its device, its limits, compiled kernels. Devices of
 // one model share it.
 import { DeviceError } from "../../core/errors.ts";
+import { type SubgroupFeatures, testSubgroups } from "./features.ts";
 import { Pipelines } from "./pipelines.ts";
 
 /** What is wanted of a device beyond what every GPU has. */
@@ -14,20 +15,24 @@ const WANTED_LIMITS = [
 ] as const;
 
 /** Features that make kernels faster where they are. */
-const WANTED_FEATURES = ["shader-f16", "subgroups"] as const;
+const WANTED_FEATURES = ["shader-f16"] as const;
+/** Deno has it, though its adapters do not list it. */
+const SUBGROUPS = "subgroups" as GPUFeatureName;
 
 /** A GPU that was opened. */
 export class WebGpuContext {
   readonly gpu: GPUDevice;
   readonly limits: GPUSupportedLimits;
   readonly pipelines: Pipelines;
+  readonly subgroups: SubgroupFeatures;
   /** Whether `destroy()` ends the device; one the caller brought lives on. */
   private readonly owned: boolean;
   /** Why nothing more can be computed. */
   private failure: string | undefined;
   private readonly failed: Promise<never>;
 
-  constructor(gpu: GPUDevice, owned: boolean) {
+  constructor(gpu: GPUDevice, subgroups: SubgroupFeatures, owned: boolean) {
+    this.subgroups = subgroups;
     this.gpu = gpu;
     this.owned = owned;
     this.limits = gpu.limits;
@@ -43,16 +48,16 @@ export class WebGpuContext {
     });
   }
 
-  /** Makes `work` fail when the GPU is lost or refuses what it was given. */
-  async guard<T>(action: string, work: Promise<T>): Promise<T> {
+  /** Calls `work`, which fails once the GPU is lost or refuses something. */
+  async guard<T>(action: string, work: () => Promise<T>): Promise<T> {
     this.requireWorking(action);
     try {
-      return await Promise.race([work, this.failed]);
+      return await Promise.race([work(), this.failed]);
     } catch (cause) {
-      if (this.failure === undefined) throw cause;
+      if (cause instanceof DeviceError) throw cause;
+      // A mapping may be refused before its reason is told.
+      this.failure ??= cause instanceof Error ? cause.message : String(cause);
       throw this.error(action, cause);
-    } finally {
-      this.requireWorking(action);
     }
   }
 
@@ -102,13 +107,22 @@ export class WebGpuContext {
 /** Who opens the GPU: the runtime's `navigator.gpu`, or a device a caller made. */
 export type GpuSource = GPU | GPUDevice;
 
+/** Contexts of devices that callers brought: models on one share its kernels. */
+const shared = new WeakMap<GPUDevice, Promise<WebGpuContext>>();
+
 /**
  * Opens a GPU.
  *
  * @throws {DeviceError} When there is none.
  */
 export async function openGpu(source: GpuSource): Promise<WebGpuContext> {
-  if (!("requestAdapter" in source)) return new WebGpuContext(source, false);
+  if (!("requestAdapter" in source)) {
+    const known = shared.get(source);
+    if (known) return await known;
+    const context = openContext(source, false);
+    shared.set(source, context);
+    return await context;
+  }
   const adapter = await source.requestAdapter({
     powerPreference: "high-performance",
   });
@@ -118,18 +132,29 @@ export async function openGpu(source: GpuSource): Promise<WebGpuContext> {
         'install a driver for Vulkan, Metal or Direct3D 12, or use the device "wasm"',
     );
   }
-  return new WebGpuContext(await requestDevice(adapter), true);
+  return await openContext(await requestDevice(adapter), true);
+}
+
+async function openContext(
+  gpu: GPUDevice,
+  owned: boolean,
+): Promise<WebGpuContext> {
+  return new WebGpuContext(gpu, await testSubgroups(gpu), owned);
 }
 
 async function requestDevice(adapter: GPUAdapter): Promise<GPUDevice> {
   const requiredLimits = Object.fromEntries(
     WANTED_LIMITS.map((name) => [name, adapter.limits[name]]),
   );
-  const requiredFeatures = WANTED_FEATURES.filter((feature) =>
+  const features: GPUFeatureName[] = WANTED_FEATURES.filter((feature) =>
     adapter.features.has(feature)
   );
+  const request = (requiredFeatures: GPUFeatureName[]) =>
+    adapter.requestDevice({ requiredLimits, requiredFeatures });
   try {
-    return await adapter.requestDevice({ requiredLimits, requiredFeatures });
+    // Other runtimes refuse what is not listed, and the adapter stays usable.
+    return await request([...features, SUBGROUPS])
+      .catch(() => request(features));
   } catch (cause) {
     throw new DeviceError(
       'Cannot compute on "webgpu": the adapter gave no device; close other ' +

@@ -72,7 +72,7 @@ class WebGpuDevice implements Device {
     this.readback = new Readback(context.gpu, mapping);
     this.marker = new Readback(context.gpu, mapping);
     this.slices = new Slices(platform);
-    this.ops = createOps(this.recorder);
+    this.ops = createOps(this.recorder, context.subgroups);
   }
 
   declareWeight(spec: WeightSpec): Weight {
@@ -130,6 +130,7 @@ class WebGpuDevice implements Device {
       const bytes = Math.ceil(this.uploadBytes * PLAN_MARGIN);
       recorder.uploads.memory = takeBuffer(context, "uploads", bytes);
     });
+    await context.guard("map a buffer", () => this.marker.reserve(F32_BYTES));
     this.state = "ready";
   }
 
@@ -213,6 +214,7 @@ class WebGpuDevice implements Device {
   ): Promise<ArrayBuffer> {
     const { context, recorder, slices } = this;
     const { gpu } = context;
+    context.requireWorking("run a step");
     const { dispatches, uploads } = recorder;
     if (uploads.bytes > 0) {
       gpu.queue.writeBuffer(uploads.memory!.buffer, 0, uploads.contents);
@@ -224,15 +226,17 @@ class WebGpuDevice implements Device {
       // What brings nothing back is over when a few bytes can be read.
       const readback = isLast ? this.readback : this.marker;
       const wanted = isLast ? Math.max(F32_BYTES, bytes) : F32_BYTES;
-      const target = await readback.reserve(wanted);
-      await slices.time(slice, async () => {
-        await context.checked("run a step", () => {
-          const encoder = gpu.createCommandEncoder();
-          encodeDispatches(context, encoder, recorder, slice);
-          if (isLast) encodeCopies(encoder, recorder, kept, target);
-          gpu.queue.submit([encoder.finish()]);
+      await context.guard("run a step", async () => {
+        const target = await readback.reserve(wanted);
+        await slices.time(slice, async () => {
+          await context.checked("run a step", () => {
+            const encoder = gpu.createCommandEncoder();
+            encodeDispatches(context, encoder, recorder, slice);
+            if (isLast) encodeCopies(encoder, recorder, kept, target);
+            gpu.queue.submit([encoder.finish()]);
+          });
+          values = await readback.read(wanted);
         });
-        values = await context.guard("run a step", readback.read(wanted));
       });
       if (isLast) return values;
       await slices.pause();

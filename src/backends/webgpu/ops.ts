@@ -1,6 +1,7 @@
 // The operations of the WebGPU device: each checks its arguments and records
 // dispatches of kernels.
 import type { Ops } from "../../ops/ops.ts";
+import type { SubgroupFeatures } from "./features.ts";
 import { attentionOps } from "./ops/attention.ts";
 import { dataOps } from "./ops/data.ts";
 import { decoderOps } from "./ops/decoder.ts";
@@ -14,10 +15,13 @@ import type { Recorder } from "./recorder.ts";
  * Makes the operations that record into `recorder`. One that throws leaves
  * nothing recorded.
  */
-export function createOps(recorder: Recorder): Ops {
+export function createOps(
+  recorder: Recorder,
+  subgroups: SubgroupFeatures,
+): Ops {
   const ops: Ops = {
     ...dataOps(recorder),
-    ...linearOps(recorder),
+    ...linearOps(recorder, subgroups),
     ...elementwiseOps(recorder),
     ...decoderOps(recorder),
     ...attentionOps(recorder),

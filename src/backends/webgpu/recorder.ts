@@ -96,7 +96,7 @@ export class Recorder {
     const reads = dispatch.reads.map((x) => this.aligned(x));
     const { params } = dispatch;
     const paramsBuffer = params &&
-      this.uploads.addParams(params, this.planning);
+      this.uploads.addParams(dispatch.code, params, this.planning);
     for (const x of reads) this.use(x);
     for (const x of dispatch.writes) this.use(x);
     this.recorded.push({ ...dispatch, reads, paramsBuffer });

@@ -3,14 +3,14 @@
 import { align, BINDING_ALIGNMENT } from "./flags.ts";
 import { type GpuMemory, StepBuffer } from "./tensors.ts";
 
-/** Parameters of a dispatch are padded to this; equal ones lie in one place. */
+/** Parameters of a dispatch are padded to this. */
 const PARAMS_ALIGNMENT = 16;
 
 /** What the host gives to a step. */
 export class Uploads {
   private host = new Uint8Array(16 * BINDING_ALIGNMENT);
   private used = 0;
-  private readonly params = new Map<string, StepBuffer>();
+  private readonly params = new Map<string, Map<string, StepBuffer>>();
   /** Where it goes; at least {@link bytes} long when a step runs. */
   memory: GpuMemory | undefined;
 
@@ -42,16 +42,26 @@ export class Uploads {
     return new StepBuffer(bytes, -1, offset);
   }
 
-  /** Parameters of a dispatch, a `u32` each. */
-  addParams(params: readonly number[], planning: boolean): StepBuffer {
+  /**
+   * Parameters of a kernel, a `u32` each. Equal ones of one kernel lie in one
+   * place; not those of different kernels, which may differ in the next step:
+   * then all offsets would change, and with them all bind groups.
+   */
+  addParams(
+    code: string,
+    params: readonly number[],
+    planning: boolean,
+  ): StepBuffer {
+    let known = this.params.get(code);
+    if (!known) this.params.set(code, known = new Map());
     const key = params.join();
-    let buffer = this.params.get(key);
+    let buffer = known.get(key);
     if (!buffer) {
       const words = PARAMS_ALIGNMENT / Uint32Array.BYTES_PER_ELEMENT;
       const padded = new Uint32Array(Math.ceil(params.length / words) * words);
       padded.set(params);
       buffer = this.add(padded, planning);
-      this.params.set(key, buffer);
+      known.set(key, buffer);
     }
     return buffer;
   }
@@ -59,8 +69,10 @@ export class Uploads {
   /** Takes back what was added since there were so many bytes. */
   truncate(bytes: number): void {
     this.used = bytes;
-    for (const [key, { offset }] of this.params) {
-      if (offset >= bytes) this.params.delete(key);
+    for (const known of this.params.values()) {
+      for (const [key, { offset }] of known) {
+        if (offset >= bytes) known.delete(key);
+      }
     }
   }
 

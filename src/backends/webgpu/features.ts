@@ -1,0 +1,103 @@
+// Which optional features kernels may use: those that a GPU has, and that a
+// small computation has shown to work.
+import { BUFFER_USAGE, MAP_READ } from "./flags.ts";
+
+/** Subgroups that work. */
+export interface SubgroupFeatures {
+  /** Lanes of every subgroup; 0 where their number varies or there are none. */
+  readonly subgroupSize: number;
+  /** Whether the compiler wants `enable subgroups;`; another one refuses it. */
+  readonly enablesSubgroups: boolean;
+}
+
+const NO_SUBGROUPS: SubgroupFeatures = {
+  subgroupSize: 0,
+  enablesSubgroups: false,
+};
+
+/** Threads of the test: several subgroups of any size. */
+const THREADS = 256;
+
+function subgroupTestWgsl(enable: boolean): string {
+  return `${enable ? "enable subgroups;" : ""}
+@group(0) @binding(0) var<storage, read_write> results: array<vec2f, ${THREADS}>;
+
+@compute @workgroup_size(${THREADS})
+fn main(
+  @builtin(local_invocation_index) thread: u32,
+  @builtin(subgroup_size) size: u32,
+) {
+  results[thread] = vec2f(subgroupAdd(f32(thread)), f32(size));
+}
+`;
+}
+
+/** Tries subgroups: consecutive threads, as many in each, and right sums. */
+export async function testSubgroups(gpu: GPUDevice): Promise<SubgroupFeatures> {
+  if (!gpu.features.has("subgroups" as GPUFeatureName)) return NO_SUBGROUPS;
+  const { subgroupMinSize, subgroupMaxSize } = gpu.adapterInfo as {
+    subgroupMinSize?: number;
+    subgroupMaxSize?: number;
+  };
+  if (subgroupMinSize !== subgroupMaxSize) return NO_SUBGROUPS;
+  for (const enablesSubgroups of [true, false]) {
+    const results = await runTest(gpu, subgroupTestWgsl(enablesSubgroups));
+    if (results === undefined) continue;
+    const subgroupSize = checkResults(results);
+    return subgroupSize > 0 ? { subgroupSize, enablesSubgroups } : NO_SUBGROUPS;
+  }
+  return NO_SUBGROUPS;
+}
+
+/** The size that all subgroups have, else 0. */
+export function checkResults(results: Float32Array): number {
+  const size = results[1]!;
+  if (!(size >= 1 && THREADS % size === 0)) return 0;
+  for (let thread = 0; thread < THREADS; thread++) {
+    const first = thread - thread % size;
+    const sum = size * first + size * (size - 1) / 2;
+    if (results[2 * thread] !== sum || results[2 * thread + 1] !== size) {
+      return 0;
+    }
+  }
+  return size;
+}
+
+/** Runs a kernel that writes two numbers a thread; `undefined` when the GPU refuses it. */
+async function runTest(
+  gpu: GPUDevice,
+  code: string,
+): Promise<Float32Array | undefined> {
+  const size = THREADS * 2 * Float32Array.BYTES_PER_ELEMENT;
+  const { storage, copySource, copyTarget, mapRead } = BUFFER_USAGE;
+  let refused = true;
+  gpu.pushErrorScope("validation");
+  const buffer = gpu.createBuffer({ size, usage: storage | copySource });
+  const target = gpu.createBuffer({ size, usage: mapRead | copyTarget });
+  try {
+    const pipeline = gpu.createComputePipeline({
+      layout: "auto",
+      compute: { module: gpu.createShaderModule({ code }), entryPoint: "main" },
+    });
+    const encoder = gpu.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    pass.setPipeline(pipeline);
+    const layout = pipeline.getBindGroupLayout(0);
+    const entries = [{ binding: 0, resource: { buffer } }];
+    pass.setBindGroup(0, gpu.createBindGroup({ layout, entries }));
+    pass.dispatchWorkgroups(1);
+    pass.end();
+    encoder.copyBufferToBuffer(buffer, 0, target, 0, size);
+    gpu.queue.submit([encoder.finish()]);
+  } finally {
+    refused = await gpu.popErrorScope() !== null;
+  }
+  if (refused) return undefined;
+  try {
+    await target.mapAsync(MAP_READ);
+    return new Float32Array(target.getMappedRange().slice(0));
+  } finally {
+    buffer.destroy();
+    target.destroy();
+  }
+}
