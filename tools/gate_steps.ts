@@ -1,4 +1,5 @@
 // The steps of the gate: what is checked, and the tests on each runtime.
+import { unpackChromium } from "./chromium.ts";
 import type { Step } from "./run_steps.ts";
 
 const ROOT = new URL("../", import.meta.url);
@@ -13,6 +14,9 @@ const BUN_TIMEOUT_MS = 120_000;
  * run everywhere.
  */
 const DENO_ONLY = /^tests\/(tools|packaging)\//;
+
+/** What runs on each device; on Dawn, which Node has from npm, with SwiftShader. */
+const OPERATIONS = /^tests\/(ops|backends\/webgpu)\//;
 
 const CARGO_BIN = `${
   Deno.env.get("CARGO_HOME") ?? `${Deno.env.get("HOME")}/.cargo`
@@ -82,23 +86,24 @@ export function checkSteps(): Step[] {
       "src/cli/g3n.ts",
       "models/nano/mod.ts",
     ),
-    check("publishing", DENO, "publish", "--dry-run", "--allow-dirty"),
-    {
-      ...check(
-        "publishing the small model",
-        DENO,
-        "publish",
-        "--dry-run",
-        "--allow-dirty",
-      ),
-      folder: "models/nano/",
-    },
+    publishing("the library", ""),
+    publishing("the small model", "models/nano/"),
     tool("layers", "check_layers.ts"),
     tool("style", "check_style.ts"),
     tool("documents", "check_docs.ts"),
     tool("built WebAssembly", "build_wasm.ts", "--check"),
     cargo("Rust format", "fmt", "--all", "--check"),
   ];
+}
+
+/** That a package of the workspace can be published. */
+function publishing(name: string, folder: string): Step {
+  return {
+    name: `publishing ${name}`,
+    runner: "check",
+    command: [DENO, "publish", "--dry-run", "--allow-dirty"],
+    folder,
+  };
 }
 
 /**
@@ -124,6 +129,8 @@ export async function testSteps(): Promise<Step[]> {
     {
       name: "tests on Deno",
       runner: "deno",
+      // Node and Bun have WebGPU from a package that is not installed here.
+      env: Deno.env.has("CI") ? { G3N_REQUIRE_WEBGPU: "1" } : {},
       // "types" checks them; a run of the tests alone is not held up by types.
       command: [DENO, "test", "-A", "--no-check", ...files],
     },
@@ -139,6 +146,30 @@ export async function testSteps(): Promise<Step[]> {
       ],
     },
   ];
+  const chromium = await unpackChromium();
+  if (chromium) {
+    steps.push({
+      name: "operations on Dawn",
+      runner: "node",
+      command: [
+        "node",
+        "--import",
+        "tsx",
+        "--test",
+        "--test-reporter=spec",
+        ...everywhere.filter((path) => OPERATIONS.test(path)),
+      ],
+      env: {
+        VK_ICD_FILENAMES: chromium.vulkanDriver,
+        G3N_REQUIRE_WEBGPU: "1",
+      },
+    });
+  } else {
+    console.log(
+      "The operations on Dawn are left out: there is no SwiftShader for " +
+        "this machine",
+    );
+  }
   if (await isInstalled(CARGO)) {
     steps.push({
       name: "tests of the kernels",

@@ -1,7 +1,12 @@
 /// <reference lib="deno.unstable" />
 // A lint plugin that applies tools/layers.ts to every import and every name of
 // a module. tools/check_layers.ts runs it.
-import { importProblem, mayNameRuntime, RUNTIME_GLOBALS } from "./layers.ts";
+import {
+  importProblem,
+  mayComputeImports,
+  mayNameRuntime,
+  RUNTIME_GLOBALS,
+} from "./layers.ts";
 
 /** The plugin; its one rule is `layers/imports`. */
 const plugin: Deno.lint.Plugin = {
@@ -66,7 +71,7 @@ function specifierProblem(
   specifier: unknown,
 ): string | undefined {
   if (typeof specifier !== "string") {
-    return mayNameRuntime(file)
+    return mayComputeImports(file)
       ? undefined
       : "imports a module whose name is computed, which cannot be checked";
   }

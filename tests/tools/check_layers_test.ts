@@ -52,6 +52,7 @@ test("importProblem() lets imports lead down, and nowhere else", () => {
 
 const FILES = {
   "core/errors.ts": "export class A {}",
+  "api/default_model.ts": "export const a = (name: string) => import(name);",
   "io/up.ts": 'export { A } from "../ops/ops.ts";',
   "io/all.ts": 'export * from "../ops/ops.ts";',
   "io/type.ts": 'export type A = import("../ops/ops.ts").A;',
