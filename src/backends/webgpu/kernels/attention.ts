@@ -2,10 +2,9 @@
 const THREADS = 128;
 /** Keys whose scores exist at a time. */
 export const ATTENTION_KEYS = 32;
-const LANES = THREADS / ATTENTION_KEYS;
-
-/** Below every score; infinity minus itself would be NaN. */
-const LOWEST = "-3.4e38";
+const KEYS = ATTENTION_KEYS;
+/** Threads of a key. */
+const LANES = THREADS / KEYS;
 
 /**
  * WGSL of `attention` over a part of the keys: the query heads that share a
@@ -28,12 +27,62 @@ export function attentionWgsl(
   shared: number,
   split: boolean,
 ): string {
-  const lanes = width % 4 === 0 ? 4 : 1;
+  const shape = { width, shared };
+  return `${declarations(shape, split)}
+@compute @workgroup_size(${THREADS})
+fn main(
+  @builtin(local_invocation_index) thread: u32,
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+) {
+  let head = group.x;
+  let row = group.y;
+  let position = params.firstPosition + row;
+  var first = 0u;
+  if (WINDOW > 0u && position >= WINDOW) { first = position - WINDOW + 1u; }
+  let tiles = (position - first) / ${KEYS}u + 1u;
+  let tilesPerSplit = (tiles + groups.z - 1u) / groups.z;
+  let begin = first + group.z * tilesPerSplit * ${KEYS}u;
+  let end = min(position + 1u, begin + tilesPerSplit * ${KEYS}u);
+  let queryBase = ((params.firstRow + row) * KV_HEADS + head) * QUERY_VECTORS;
+  for (var i = thread; i < QUERY_VECTORS; i += ${THREADS}u) {
+    query[i] = q[queryBase + i];
+  }
+  if (thread < ${shared}u) { largest[thread] = LOWEST; }
+${forHeads(shared, (g) => `  var total${g} = 0.0;`)}
+${forSums(shape, (name) => `  var ${name} = 0.0;`)}
+  workgroupBarrier();
+  let key = thread / ${LANES}u;
+  let lane = thread % ${LANES}u;
+  for (var tile = begin; tile < end; tile += ${KEYS}u) {
+${scoreStage(shape)}
+${weightStage(shape)}
+${valueStage(shape)}
+  }
+${split ? leavePartials(shape) : writeResult(shape)}
+}
+`;
+}
+
+/** Sizes of a kernel. */
+interface AttentionShape {
+  /** H. */
+  readonly width: number;
+  /** Query heads of a key-value head. */
+  readonly shared: number;
+}
+
+/** Elements of a load of queries and keys. */
+function lanesOf(width: number): number {
+  return width % 4 === 0 ? 4 : 1;
+}
+
+function declarations(
+  { width, shared }: AttentionShape,
+  split: boolean,
+): string {
+  const lanes = lanesOf(width);
   const elem = lanes === 4 ? "vec4f" : "f32";
-  const vectors = width / lanes;
-  const heads = range(shared);
-  const own = range(Math.ceil(width / THREADS));
-  const each = (line: (g: number) => string) => heads.map(line).join("\n");
   const bindings = split
     ? `@group(0) @binding(3) var<storage, read_write> partials: array<f32>;
 @group(0) @binding(4) var<storage, read_write> statistics: array<vec2f>;`
@@ -51,10 +100,15 @@ override CAPACITY: u32;
 override WINDOW: u32; // 0 for none
 override SCALE: f32;
 
-var<workgroup> query: array<${elem}, ${shared * vectors}>;
-var<workgroup> parts: array<f32, ${shared * THREADS}>;      // [g, key, lane]
-var<workgroup> scores: array<f32, ${shared * ATTENTION_KEYS}>; // [g, key]
-var<workgroup> weights: array<f32, ${shared * ATTENTION_KEYS}>;
+// Below every score; infinity minus itself would be NaN.
+const LOWEST = -3.4e38;
+const VECTORS = ${width / lanes}u;
+const QUERY_VECTORS = ${shared * width / lanes}u;
+
+var<workgroup> query: array<${elem}, QUERY_VECTORS>;
+var<workgroup> parts: array<f32, ${shared * THREADS}>; // [g, key, lane]
+var<workgroup> scores: array<f32, ${shared * KEYS}>;   // [g, key]
+var<workgroup> weights: array<f32, ${shared * KEYS}>;
 var<workgroup> largest: array<f32, ${shared}>;
 var<workgroup> shrink: array<f32, ${shared}>;
 
@@ -62,143 +116,135 @@ fn dotElem(a: ${elem}, b: ${elem}) -> f32 { return ${
     lanes === 4 ? "dot(a, b)" : "a * b"
   }; }
 
-@compute @workgroup_size(${THREADS})
-fn main(
-  @builtin(local_invocation_index) thread: u32,
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-) {
-  let head = group.x;
-  let row = group.y;
-  let position = params.firstPosition + row;
-  var first = 0u;
-  if (WINDOW > 0u && position >= WINDOW) { first = position - WINDOW + 1u; }
-  let tiles = (position - first) / ${ATTENTION_KEYS}u + 1u;
-  let tilesPerSplit = (tiles + groups.z - 1u) / groups.z;
-  let begin = first + group.z * tilesPerSplit * ${ATTENTION_KEYS}u;
-  let end = min(position + 1u, begin + tilesPerSplit * ${ATTENTION_KEYS}u);
-  let queryBase = ((params.firstRow + row) * KV_HEADS + head) * ${
-    shared * vectors
-  }u;
-  for (var i = thread; i < ${shared * vectors}u; i += ${THREADS}u) {
-    query[i] = q[queryBase + i];
+fn largestOf(g: u32) -> f32 {
+  var most = largest[g];
+  for (var s = 0u; s < ${KEYS}u; s++) {
+    most = max(most, scores[g * ${KEYS}u + s]);
   }
-  if (thread < ${shared}u) { largest[thread] = ${LOWEST}; }
-${
-    each((g) =>
-      `  var total${g} = 0.0;\n` +
-      own.map((i) => `  var sum${g}_${i} = 0.0;`).join("\n")
-    )
-  }
-  workgroupBarrier();
-  let key = thread / ${LANES}u;
-  let lane = thread % ${LANES}u;
-  for (var tile = begin; tile < end; tile += ${ATTENTION_KEYS}u) {
-${each((g) => `    var part${g} = 0.0;`)}
-    if (tile + key < end) {
-      let base = (((tile + key) % CAPACITY) * KV_HEADS + head) * ${vectors}u;
-      for (var d = lane; d < ${vectors}u; d += ${LANES}u) {
-        let value = keys[base + d];
-${
-    each((g) =>
-      `        part${g} += dotElem(query[${g * vectors}u + d], value);`
-    )
-  }
-      }
-    }
-${each((g) => `    parts[${g * THREADS}u + thread] = part${g};`)}
-    workgroupBarrier();
-    for (var i = thread; i < ${shared * ATTENTION_KEYS}u; i += ${THREADS}u) {
-      let sum = ${
-    range(LANES).map((l) => `parts[i * ${LANES}u + ${l}u]`).join(" + ")
-  };
-      scores[i] = select(${LOWEST}, sum * SCALE, tile + i % ${ATTENTION_KEYS}u < end);
-    }
-    workgroupBarrier();
-    for (var i = thread; i < ${shared * ATTENTION_KEYS}u; i += ${THREADS}u) {
-      let g = i / ${ATTENTION_KEYS}u;
-      var most = largest[g];
-      for (var s = 0u; s < ${ATTENTION_KEYS}u; s++) {
-        most = max(most, scores[g * ${ATTENTION_KEYS}u + s]);
-      }
-      weights[i] = exp(scores[i] - most);
-    }
-    workgroupBarrier();
-    if (thread < ${shared}u) {
-      var most = largest[thread];
-      for (var s = 0u; s < ${ATTENTION_KEYS}u; s++) {
-        most = max(most, scores[thread * ${ATTENTION_KEYS}u + s]);
-      }
-      shrink[thread] = exp(largest[thread] - most);
-      largest[thread] = most;
-    }
-    workgroupBarrier();
-${
-    each((g) =>
-      `    total${g} *= shrink[${g}];\n` +
-      own.map((i) => `    sum${g}_${i} *= shrink[${g}];`).join("\n")
-    )
-  }
-    let count = min(${ATTENTION_KEYS}u, end - tile);
-    for (var s = 0u; s < count; s++) {
-      let base = (((tile + s) % CAPACITY) * KV_HEADS + head) * ${width}u;
-${
-    each((g) =>
-      `      let weight${g} = weights[${g * ATTENTION_KEYS}u + s];
-      total${g} += weight${g};`
-    )
-  }
-${
-    own.map((i) =>
-      within(
-        width,
-        i,
-        `let value = values[base + thread + ${i * THREADS}u];
-${each((g) => `        sum${g}_${i} += weight${g} * value;`)}`,
-      )
-    ).join("\n")
-  }
-    }
-  }
-${
-    each((g) => {
-      const n = `(row * KV_HEADS + head) * ${shared}u + ${g}u`;
-      if (!split) {
-        return own.map((i) =>
-          within(
-            width,
-            i,
-            `y[queryBase * ${lanes}u + ${
-              g * width + i * THREADS
-            }u + thread] = sum${g}_${i} / total${g};`,
-          )
-        ).join("\n");
-      }
-      return `  {
-    let at = (${n}) * groups.z + group.z;
-    if (thread == 0u) { statistics[at] = vec2f(largest[${g}], total${g}); }
-${
-        own.map((i) =>
-          within(
-            width,
-            i,
-            `partials[at * ${width}u + thread + ${
-              i * THREADS
-            }u] = sum${g}_${i};`,
-          )
-        ).join("\n")
-      }
-  }`;
-    })
-  }
+  return most;
 }
 `;
 }
 
-/** A block for the threads that have an i-th element of the head. */
-function within(width: number, i: number, body: string): string {
-  const left = width - i * THREADS;
-  return left >= THREADS ? `{ ${body} }` : `if (thread < ${left}u) { ${body} }`;
+/** Four threads a key, each a quarter of its elements, for all heads. */
+function scoreStage({ shared }: AttentionShape): string {
+  const terms = range(LANES).map((l) => `parts[i * ${LANES}u + ${l}u]`);
+  return `
+${forHeads(shared, (g) => `    var part${g} = 0.0;`)}
+    if (tile + key < end) {
+      let base = (((tile + key) % CAPACITY) * KV_HEADS + head) * VECTORS;
+      for (var d = lane; d < VECTORS; d += ${LANES}u) {
+        let value = keys[base + d];
+${
+    forHeads(
+      shared,
+      (g) => `        part${g} += dotElem(query[${g}u * VECTORS + d], value);`,
+    )
+  }
+      }
+    }
+${forHeads(shared, (g) => `    parts[${g * THREADS}u + thread] = part${g};`)}
+    workgroupBarrier();
+    for (var i = thread; i < ${shared * KEYS}u; i += ${THREADS}u) {
+      let score = SCALE * (${terms.join(" + ")});
+      scores[i] = select(LOWEST, score, tile + i % ${KEYS}u < end);
+    }
+    workgroupBarrier();`;
+}
+
+/** Exponentials over the largest score so far, and what earlier sums shrink by. */
+function weightStage({ shared }: AttentionShape): string {
+  return `
+    for (var i = thread; i < ${shared * KEYS}u; i += ${THREADS}u) {
+      weights[i] = exp(scores[i] - largestOf(i / ${KEYS}u));
+    }
+    workgroupBarrier();
+    if (thread < ${shared}u) {
+      let most = largestOf(thread);
+      shrink[thread] = exp(largest[thread] - most);
+      largest[thread] = most;
+    }
+    workgroupBarrier();`;
+}
+
+/** A thread sums its elements of the values, for all heads. */
+function valueStage(shape: AttentionShape): string {
+  const { width, shared } = shape;
+  return `
+${forHeads(shared, (g) => `    total${g} *= shrink[${g}];`)}
+${forSums(shape, (name, g) => `    ${name} *= shrink[${g}];`)}
+    let count = min(${KEYS}u, end - tile);
+    for (var s = 0u; s < count; s++) {
+      let base = (((tile + s) % CAPACITY) * KV_HEADS + head) * ${width}u;
+${
+    forHeads(
+      shared,
+      (g) =>
+        `      let weight${g} = weights[${
+          g * KEYS
+        }u + s]; total${g} += weight${g};`,
+    )
+  }
+${
+    forOwn(width, (i) =>
+      `let value = values[base + thread + ${i * THREADS}u];
+${forHeads(shared, (g) => `        sum${g}_${i} += weight${g} * value;`)}`)
+  }
+    }`;
+}
+
+function writeResult({ width, shared }: AttentionShape): string {
+  return forHeads(
+    shared,
+    (g) =>
+      forOwn(
+        width,
+        (i) =>
+          `y[queryBase * ${lanesOf(width)}u + ${
+            g * width + i * THREADS
+          }u + thread] = sum${g}_${i} / total${g};`,
+      ),
+  );
+}
+
+function leavePartials({ width, shared }: AttentionShape): string {
+  return forHeads(shared, (g) =>
+    `  {
+    let n = (row * KV_HEADS + head) * ${shared}u + ${g}u;
+    let at = n * groups.z + group.z;
+    if (thread == 0u) { statistics[at] = vec2f(largest[${g}], total${g}); }
+${
+      forOwn(
+        width,
+        (i) =>
+          `partials[at * ${width}u + thread + ${i * THREADS}u] = sum${g}_${i};`,
+      )
+    }
+  }`);
+}
+
+/** Lines for each query head. */
+function forHeads(shared: number, line: (g: number) => string): string {
+  return range(shared).map(line).join("\n");
+}
+
+/** Lines for each sum that a thread has. */
+function forSums(
+  { width, shared }: AttentionShape,
+  line: (name: string, g: number) => string,
+): string {
+  const own = range(Math.ceil(width / THREADS));
+  return range(shared).flatMap((g) => own.map((i) => line(`sum${g}_${i}`, g)))
+    .join("\n");
+}
+
+/** Blocks for each element of a head that a thread has, where it has it. */
+function forOwn(width: number, body: (i: number) => string): string {
+  return range(Math.ceil(width / THREADS)).map((i) => {
+    const left = width - i * THREADS;
+    const guard = left >= THREADS ? "" : `if (thread < ${left}u) `;
+    return `      ${guard}{ ${body(i)} }`;
+  }).join("\n");
 }
 
 function range(count: number): number[] {

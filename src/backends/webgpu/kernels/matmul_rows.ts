@@ -43,24 +43,12 @@ export function matmulRowsWgsl(options: MatmulRowsOptions): string {
   const { format, width, rows, outputs, threads, subgroupSize } = options;
   const lanes = width % 4 === 0 ? 4 : 1;
   const chunkWidth = format === "q4" ? 8 : lanes;
-  const chunks = width / chunkWidth;
   const elem = lanes === 4 ? "vec4f" : "f32";
   const quantized = format !== "f32";
   const scales = quantized
     ? "@group(0) @binding(2) var<storage, read> scales: array<u32>;"
     : "";
   const store = productStore(quantized ? 3 : 2, options.gated);
-  const perTurn = Math.min(UNROLLED, Math.ceil(chunks / threads));
-  const turns = Math.ceil(chunks / (threads * perTurn));
-  const whole = chunks % threads === 0 && turns * perTurn * threads === chunks;
-  const step = (i: number) => {
-    const body = chunkBody(options, chunkWidth);
-    const c = `base + ${i * threads}u`;
-    return whole
-      ? `{ let c = ${c}; ${body} }`
-      : `{ let c = ${c}; if (c < ${chunks}u) { ${body} } }`;
-  };
-  const turn = range(perTurn).map(step).join("\n");
   const subgroups = subgroupSize > 0;
   return `${subgroups && options.enablesSubgroups ? "enable subgroups;" : ""}
 @group(0) @binding(0) var<storage, read> x: array<${elem}>;
@@ -100,14 +88,7 @@ ${
       range(rows).map((t) => `  var sum${o}_${t} = 0.0;`)
     ).join("\n")
   }
-${
-    turns === 1
-      ? `  let base = thread;\n${turn}`
-      : `  for (var turn = 0u; turn < ${turns}u; turn++) {
-    let base = turn * ${perTurn * threads}u + thread;
-${turn}
-  }`
-  }
+${sumChunks(options, chunkWidth)}
 ${subgroups ? subgroupReduction(options) : sharedReduction(options)}
 }
 `;
@@ -115,6 +96,24 @@ ${subgroups ? subgroupReduction(options) : sharedReduction(options)}
 
 /** Chunks of each output that a thread reads before the loop turns. */
 const UNROLLED = 8;
+
+/** Adds all products of a thread. */
+function sumChunks(options: MatmulRowsOptions, chunkWidth: number): string {
+  const { width, threads } = options;
+  const chunks = width / chunkWidth;
+  const perTurn = Math.min(UNROLLED, Math.ceil(chunks / threads));
+  const turns = Math.ceil(chunks / (threads * perTurn));
+  const isWhole = turns * perTurn * threads === chunks;
+  const body = chunkBody(options, chunkWidth);
+  const guarded = isWhole ? body : `if (c < ${chunks}u) { ${body} }`;
+  const turn = range(perTurn)
+    .map((i) => `{ let c = base + ${i * threads}u; ${guarded} }`).join("\n");
+  return turns === 1 ? `  let base = thread;\n${turn}` : `
+  for (var turn = 0u; turn < ${turns}u; turn++) {
+    let base = turn * ${perTurn * threads}u + thread;
+${turn}
+  }`;
+}
 
 /** Adds the products of chunk `c`. */
 function chunkBody(

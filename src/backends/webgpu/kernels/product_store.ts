@@ -1,3 +1,5 @@
+import { mathWgsl } from "./math.ts";
+
 /** WGSL of what becomes of a product: `store(i, sum)` writes element i of y. */
 export interface ProductStore {
   /** The binding of the gate, if any, and of y. */
@@ -23,12 +25,7 @@ fn store(i: u32, sum: f32) { y[i] = sum; }`,
     bindings: `
 @group(0) @binding(${binding}) var<storage, read> gate: array<f32>;
 @group(0) @binding(${binding + 1}) var<storage, read_write> y: array<f32>;`,
-    // tanh of a large number is NaN on some GPUs, which compute it by exp.
-    functions: `
-fn store(i: u32, sum: f32) {
-  let g = gate[i];
-  let inner = clamp(0.7978845608028654 * (g + 0.044715 * g * g * g), -15.0, 15.0);
-  y[i] = 0.5 * g * (1.0 + tanh(inner)) * sum;
-}`,
+    functions: `${mathWgsl}
+fn store(i: u32, sum: f32) { y[i] = geluOf(gate[i]) * sum; }`,
   };
 }

@@ -11,20 +11,13 @@ import {
   matmulRowsWgsl,
 } from "../kernels/matmul_rows.ts";
 import { MATMUL_TILE, matmulTilesWgsl } from "../kernels/matmul_tiles.ts";
+import type { SubgroupFeatures } from "../features.ts";
 import { grid, type Recorder } from "../recorder.ts";
 import type { Binding, WebGpuTensor } from "../tensors.ts";
 import type { WebGpuWeight, WeightPart } from "../weights.ts";
 
-/** What products may use of a GPU. */
-export interface LinearOptions {
-  /** Lanes of every subgroup; 0 where their number varies or there are none. */
-  readonly subgroupSize: number;
-  /** Whether the compiler wants `enable subgroups;`. */
-  readonly enablesSubgroups: boolean;
-}
-
-/** Products without subgroups, which every GPU has. */
-export const PLAIN_LINEAR: LinearOptions = {
+/** For products of many rows, which use no subgroups. */
+export const PLAIN_LINEAR: SubgroupFeatures = {
   subgroupSize: 0,
   enablesSubgroups: false,
 };
@@ -38,16 +31,16 @@ const WORDS_PER_THREAD = 4;
 /** Matrix products. */
 export function linearOps(
   r: Recorder,
-  options: LinearOptions = PLAIN_LINEAR,
+  subgroups: SubgroupFeatures,
 ): Pick<Ops, "matmul" | "gatedMatmul"> {
   return {
     matmul(x, w) {
       const shape = shapes.matmul(x, w);
-      return multiply(r, options, { op: "matmul", x, w, shape });
+      return multiply(r, subgroups, { op: "matmul", x, w, shape });
     },
     gatedMatmul(x, w, gate) {
       const shape = shapes.gatedMatmul(x, w, gate);
-      return multiply(r, options, { op: "gatedMatmul", x, w, shape, gate });
+      return multiply(r, subgroups, { op: "gatedMatmul", x, w, shape, gate });
     },
   };
 }
@@ -63,14 +56,14 @@ interface Product {
 
 function multiply(
   r: Recorder,
-  options: LinearOptions,
+  subgroups: SubgroupFeatures,
   { op, x, w, shape, gate }: Product,
 ): WebGpuTensor {
   const weight = r.ownWeight(op, w, "matrix");
   const own = r.own(x);
   const gates = gate ? [r.own(gate)] : [];
   const out = r.output(shape);
-  recordProduct(r, options, { x: own, weight, gates, out });
+  recordProduct(r, subgroups, { x: own, weight, gates, out });
   return out;
 }
 
@@ -89,7 +82,7 @@ export interface ProductOperands {
 /** Records `x w^T`, times `gelu(gate)` where there is a gate. */
 export function recordProduct(
   r: Recorder,
-  options: LinearOptions,
+  subgroups: SubgroupFeatures,
   { x, weight, gates, out }: ProductOperands,
 ): void {
   const width = weight.rowSize;
@@ -119,7 +112,7 @@ export function recordProduct(
           rows,
           outputs: MATMUL_ROWS_OUTPUTS,
           gated: gates.length > 0,
-          ...threadsFor(weight, options),
+          ...threadsFor(weight, subgroups),
         }),
         workgroups: grid(Math.ceil(part.rows / MATMUL_ROWS_OUTPUTS)),
       });
@@ -138,7 +131,7 @@ export function recordProduct(
 /** A workgroup whose threads have a few words each, in whole subgroups. */
 function threadsFor(
   { format, rowSize }: WebGpuWeight,
-  { subgroupSize, enablesSubgroups }: LinearOptions,
+  { subgroupSize, enablesSubgroups }: SubgroupFeatures,
 ): Pick<MatmulRowsOptions, "threads" | "subgroupSize" | "enablesSubgroups"> {
   const words = rowSize / (format === "q4" ? 8 : 4);
   let threads = MIN_THREADS;
