@@ -29,7 +29,7 @@ Over a pipe each line is a message or one of these commands; nothing but the
 answers goes to standard output, and the first error ends the chat.
 
 Examples:
-  g3n chat --model DIR
+  g3n chat
   g3n chat --model DIR --system "Answer in one sentence." --temperature 0.7
   printf '%s\\n' "/image cat.png" "What is this?" "And its age?" | g3n chat --model DIR --json`;
 

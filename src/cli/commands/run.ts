@@ -39,6 +39,7 @@ Without a picture, a clip or a system message the text is continued as it
 stands; with one of them, or with --task any-to-any, it is answered.
 
 Examples:
+  g3n run --image examples/data/cat.png "What is in this picture?"
   echo "The capital of France is" | g3n run --model DIR
   g3n run --model DIR --image cat.png "What is in this picture?"
   g3n run --model DIR --image a.png --image b.png "What has changed?"
