@@ -68,7 +68,8 @@ export interface Checkpoint extends AsyncDisposable {
   ): Promise<Uint8Array>;
   /**
    * The whole tensor in blocks of at most `maxBytes` (default 16 MiB), or of
-   * one row where a row is larger. Blocks share one buffer.
+   * one row where a row is larger. Blocks have two buffers by turns: one is
+   * good while the next is read, no longer.
    */
   rowBlocks(name: string, maxBytes?: number): AsyncGenerator<RowBlock>;
 }

@@ -72,9 +72,14 @@ export function storedTensors(
       if (rowBytes === 0) return;
       const unit = wholeRows(get(name));
       const step = Math.max(1, Math.floor(maxBytes / rowBytes / unit)) * unit;
-      const buffer = new Uint8Array(Math.min(step, rows) * rowBytes);
+      const buffers: Uint8Array[] = [];
       for (let firstRow = 0; firstRow < rows; firstRow += step) {
         const count = Math.min(step, rows - firstRow);
+        // By turns: a block is good while the next one is read.
+        const buffer = buffers.length < 2
+          ? new Uint8Array(count * rowBytes)
+          : buffers.shift()!;
+        buffers.push(buffer);
         const bytes = await readRows(name, firstRow, count, buffer);
         yield { firstRow, rows: count, dtype, bytes };
       }

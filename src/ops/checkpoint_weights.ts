@@ -50,6 +50,13 @@ interface Declared {
   readonly map: WeightOptions["map"];
 }
 
+/** Part of a declared weight on its way. */
+interface DeclaredBlock {
+  readonly declared: Declared;
+  readonly index: number;
+  readonly block: RowBlock;
+}
+
 /** Weights declared on a device, to be filled from a checkpoint. */
 export class CheckpointWeights implements WeightLoader {
   readonly #device: Device;
@@ -114,23 +121,29 @@ export class CheckpointWeights implements WeightLoader {
     const totalBytes = this.#declared.reduce((sum, d) => sum + d.bytes, 0);
     const totalTensors = this.#declared.length;
     let loadedBytes = 0;
-    for (const [i, { name, weight, format, map }] of this.#declared.entries()) {
-      const { rows, dtype } = this.#checkpoint.get(name);
+    for await (const { declared, index, block } of ahead(this.#blocks())) {
+      options.signal?.throwIfAborted();
+      const { name, weight, format, map } = declared;
+      loadedBytes += block.bytes.byteLength;
+      await this.#device.writeWeight(weight, weightRows(block, format, map));
+      const { rows } = this.#checkpoint.get(name);
+      const isLast = block.firstRow + block.rows === rows;
+      options.onProgress?.({
+        loadedBytes,
+        totalBytes,
+        loadedTensors: isLast ? index + 1 : index,
+        totalTensors,
+        tensor: name,
+      });
+    }
+  }
+
+  async *#blocks(): AsyncGenerator<DeclaredBlock> {
+    for (const [index, declared] of this.#declared.entries()) {
+      const { dtype } = this.#checkpoint.get(declared.name);
       const bytes = isBlockDtype(dtype) ? BLOCK_READ_BYTES : undefined;
-      for await (const block of this.#checkpoint.rowBlocks(name, bytes)) {
-        options.signal?.throwIfAborted();
-        loadedBytes += block.bytes.byteLength;
-        await this.#device.writeWeight(weight, weightRows(block, format, map));
-        const isLast = block.firstRow + block.rows === rows;
-        const loadedTensors = isLast ? i + 1 : i;
-        options.onProgress?.({
-          loadedBytes,
-          totalBytes,
-          loadedTensors,
-          totalTensors,
-          tensor: name,
-        });
-      }
+      const blocks = this.#checkpoint.rowBlocks(declared.name, bytes);
+      for await (const block of blocks) yield { declared, index, block };
     }
   }
 
@@ -174,4 +187,26 @@ function weightRows(
   let values = decodeRows(block.bytes, dtype);
   if (map !== undefined) values = values.map(map);
   return { ...block, dtype: "f32", bytes: new Uint8Array(values.buffer) };
+}
+
+/** Asks for the next item while one is used. */
+async function* ahead<T>(items: AsyncGenerator<T>): AsyncGenerator<T> {
+  const ask = () => {
+    const item = items.next();
+    item.catch(() => undefined); // told when it is waited for
+    return item;
+  };
+  let next = ask();
+  try {
+    for (;;) {
+      const item = await next;
+      if (item.done) return;
+      next = ask();
+      yield item.value;
+    }
+  } finally {
+    // A read under way must end before its file is closed, and tells nobody.
+    await next.catch(() => undefined);
+    await items.return(undefined);
+  }
 }
