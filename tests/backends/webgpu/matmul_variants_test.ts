@@ -1,0 +1,81 @@
+// Products by every kernel of the WebGPU device, against the reference: with
+// subgroups and without, and of weights that no binding holds whole.
+import { test } from "node:test";
+import type { WebGpuContext } from "../../../src/backends/webgpu/context.ts";
+import { createWebGpuDevice } from "../../../src/backends/webgpu/device.ts";
+import { detectPlatform } from "../../../src/platform/detect.ts";
+import { reference } from "../../ops/parity.ts";
+import {
+  assertTensorClose,
+  asWeight,
+  randomTensor,
+  runOps,
+  type TestDevice,
+  testGpu,
+} from "../../testing.ts";
+
+/** Of the largest result: float32 sums. */
+const TOLERANCE = 3e-6;
+/** Rows of x: kernels of few rows, then tiles. */
+const ROWS = [1, 4, 65];
+const OUTPUTS = 70;
+
+/** A device on the same GPU, some of whose properties are hidden. */
+function deviceOf(
+  context: WebGpuContext,
+  name: string,
+  hidden: Partial<Record<keyof WebGpuContext, unknown>>,
+): TestDevice {
+  const values = Object.entries(hidden).map(([key, value]) => [key, { value }]);
+  const changed = Object.create(context, Object.fromEntries(values));
+  return {
+    name,
+    kind: "webgpu",
+    async create() {
+      const platform = await detectPlatform();
+      return createWebGpuDevice({ platform, context: changed });
+    },
+  };
+}
+
+const context = await testGpu();
+if (context) {
+  const { maxBufferSize } = context.limits;
+  const targets = [
+    deviceOf(context, "all features", {}),
+    deviceOf(context, "no subgroups", {
+      subgroups: { subgroupSize: 0, enablesSubgroups: false },
+    }),
+    deviceOf(context, "bindings of 3000 bytes", {
+      limits: { maxStorageBufferBindingSize: 3000, maxBufferSize },
+    }),
+  ];
+  for (const target of targets) {
+    for (const format of ["f32", "q8", "q4"] as const) {
+      test(`matmul of ${format} matches the reference with ${target.name}`, async () => {
+        const widths = format === "f32" ? [33, 68] : [96, 160];
+        for (const width of widths) {
+          const w = randomTensor([OUTPUTS, width], { seed: width });
+          for (const rows of ROWS) {
+            const x = randomTensor([rows, width], { seed: rows });
+            const product = (on: TestDevice) =>
+              runOps(on, {
+                weights: { w: asWeight("matrix", w, format) },
+                record: ({ ops, weights, upload }) =>
+                  ops.matmul(upload(x), weights.w),
+              });
+            const expected = await product(reference);
+            const largest = expected.data.reduce(
+              (m, v) => Math.max(m, Math.abs(v)),
+              0,
+            );
+            assertTensorClose(await product(target), expected, {
+              atol: TOLERANCE * largest,
+              label: `${rows} x ${width}`,
+            });
+          }
+        }
+      });
+    }
+  }
+}
