@@ -163,6 +163,20 @@ const SCENARIOS: readonly Scenario[] = [
     steps: [[9, 1, 4], [3, 9, 9], [1, 1, 1], [9, 2, 5]],
   },
   {
+    label: "enough keys for a GPU to split them",
+    heads: 4,
+    window: undefined,
+    spec: { capacity: 303, kvHeads: 2, headDim: 12 },
+    steps: [[300], [1], [1]],
+  },
+  {
+    label: "enough keys in a window that wraps",
+    heads: 3,
+    window: 260,
+    spec: { capacity: 289, kvHeads: 1, headDim: 5 },
+    steps: [[30, 1], ...Array.from({ length: 9 }, () => [30, 30]), [1, 1]],
+  },
+  {
     label: "a head of 256 and 65 keys",
     heads: 2,
     window: undefined,
