@@ -31,6 +31,16 @@ export class Figures {
       : (sorted[middle - 1]! + sorted[middle]!) / 2;
   }
 
+  /** The most that a best speed exceeds its median. */
+  spread(): number {
+    return [...this.#lists].reduce((most, [key, list]) => {
+      if (!/ (prefill|decode) \d+$/.test(key)) return most;
+      const [engine, ...name] = key.split(/ (?=prefill \d|decode \d)/);
+      const median = this.median(engine!, name.join(" "))!;
+      return Math.max(most, Math.max(...list) / median);
+    }, 1);
+  }
+
   /** The highest, or the lowest; `undefined` where nothing was measured. */
   best(engine: string, name: string, lowest = false): number | undefined {
     const list = this.#lists.get(`${engine} ${name}`);

@@ -59,10 +59,22 @@ function renderSection(results: Results, runtime: string): string {
     } with the engines' own; a file of ${
       megabytes(fileBytes)
     }; llama.cpp through node-llama-cpp ${peerVersion()}, on the CPU.`,
+    disturbance(results.figures.spread()),
     ...threads.map((count) => peerTable(results, runtime, count)),
     boundsTable(results, runtime),
     towersTable(results, runtime),
   ].filter((part) => part !== "").join("\n\n");
+}
+
+/** Spread of turns on a machine that does nothing else. */
+const QUIET_SPREAD = 1.1;
+
+function disturbance(spread: number): string {
+  return spread <= QUIET_SPREAD
+    ? ""
+    : `Other work disturbed this run: best turns are up to ${
+      spread.toFixed(1)
+    } times as fast as the median. Its ratios, shares and gains are no more than hints.`;
 }
 
 function peerTable(
