@@ -166,6 +166,22 @@ function boundsTable(
       ),
     );
   }
+  rows.push(...gainRows(figures, runtime, most));
+  return table([
+    "bound of the same run, best turns",
+    "reached",
+    "bound",
+    "share",
+  ], rows);
+}
+
+/** What more threads and fast prefill gain. */
+function gainRows(
+  figures: Figures,
+  runtime: string,
+  most: number,
+): string[][] {
+  const rows: string[][] = [];
   const one = `${runtime}/ours/1`;
   for (const name of ["prefill 512", "decode 128"]) {
     const [slow, fast] = [
@@ -190,12 +206,7 @@ function boundsTable(
       `${(fast / whole).toFixed(2)} x`,
     ]);
   }
-  return table([
-    "bound of the same run, best turns",
-    "reached",
-    "bound",
-    "share",
-  ], rows);
+  return rows;
 }
 
 function shareRow(
