@@ -46,4 +46,14 @@ if (context) {
       Object.assign(gpu, originals);
     }
   });
+
+  test("a longer conversation compiles no kernel anew", async () => {
+    await using model = await loadTiny("webgpu");
+    const inputs = await expectedInputs("text");
+    await model.generate({ ...inputs, maxNewTokens: 3, eosTokenId: [] });
+    const before = context.pipelines.made.pipelines;
+    // Its cache has another size.
+    await model.generate({ ...inputs, maxNewTokens: 5, eosTokenId: [] });
+    assert.equal(context.pipelines.made.pipelines, before);
+  });
 }

@@ -92,11 +92,10 @@ function declarations(
 @group(0) @binding(1) var<storage, read> keys: array<${elem}>;
 @group(0) @binding(2) var<storage, read> values: array<f32>;
 ${bindings}
-struct Params { firstRow: u32, firstPosition: u32 }
+struct Params { firstRow: u32, firstPosition: u32, capacity: u32 }
 @group(0) @binding(${split ? 5 : 4}) var<uniform> params: Params;
 
 override KV_HEADS: u32;
-override CAPACITY: u32;
 override WINDOW: u32; // 0 for none
 override SCALE: f32;
 
@@ -132,7 +131,7 @@ function scoreStage({ shared }: AttentionShape): string {
   return `
 ${forHeads(shared, (g) => `    var part${g} = 0.0;`)}
     if (tile + key < end) {
-      let base = (((tile + key) % CAPACITY) * KV_HEADS + head) * VECTORS;
+      let base = (((tile + key) % params.capacity) * KV_HEADS + head) * VECTORS;
       for (var d = lane; d < VECTORS; d += ${LANES}u) {
         let value = keys[base + d];
 ${
@@ -175,7 +174,7 @@ ${forHeads(shared, (g) => `    total${g} *= shrink[${g}];`)}
 ${forSums(shape, (name, g) => `    ${name} *= shrink[${g}];`)}
     let count = min(${KEYS}u, end - tile);
     for (var s = 0u; s < count; s++) {
-      let base = (((tile + s) % CAPACITY) * KV_HEADS + head) * ${width}u;
+      let base = (((tile + s) % params.capacity) * KV_HEADS + head) * ${width}u;
 ${
     forHeads(
       shared,

@@ -60,10 +60,10 @@ function append(
   const size = store.kvHeads * store.headDim;
   r.dispatch({
     code: appendKvWgsl,
-    constants: { SIZE: size, CAPACITY: store.capacity },
+    constants: { SIZE: size },
     reads: [k, v],
     writes: [store.keys, store.values],
-    params: [firstRow, rows, firstPosition],
+    params: [firstRow, rows, firstPosition, store.capacity],
     workgroups: grid(Math.ceil(rows * size / 64)),
   });
 }
@@ -84,12 +84,11 @@ function attend(
     code: attentionCode(headDim, shared, splits > 1),
     constants: {
       KV_HEADS: kvHeads,
-      CAPACITY: capacity,
       WINDOW: window ?? 0,
       SCALE: scale,
     },
     reads: [q, store.keys, store.values],
-    params: [firstRow, firstPosition],
+    params: [firstRow, firstPosition, capacity],
     workgroups: [headDim === 0 ? 0 : kvHeads, rows, splits],
   } as const;
   if (splits === 1) {
