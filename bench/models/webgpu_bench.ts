@@ -232,6 +232,18 @@ class Steps {
   }
 }
 
+/** Dispatches of this process: the gaps between them may be most of a token's time. */
+let dispatchCount = 0;
+
+function countDispatches(): void {
+  const { prototype } = GPUComputePassEncoder;
+  const { dispatchWorkgroups } = prototype;
+  prototype.dispatchWorkgroups = function (...sizes) {
+    dispatchCount++;
+    return dispatchWorkgroups.apply(this, sizes);
+  };
+}
+
 async function benchSize(
   { name, config, contexts, prompt, chunk }: Size,
   tokens: number,
@@ -306,11 +318,14 @@ async function benchDecode(
   for (const readsLogits of [true, false]) {
     const times: number[] = [];
     let recording = 0;
+    let dispatches = 0;
     for (let i = 0; i < WARM_UP + tokens; i++) {
       const started = performance.now();
       const logits = all.record(1, at + i, true)!;
       const recorded = performance.now();
+      const before = dispatchCount;
       const [values] = await device.read(readsLogits ? [logits] : []);
+      dispatches = dispatchCount - before;
       if (values && !values.every(Number.isFinite)) {
         throw new Error(`Logits of ${name} at ${at + i} are not finite`);
       }
@@ -324,6 +339,7 @@ async function benchDecode(
       `${(1000 / median).toFixed(1)} tok/s`,
       `${median.toFixed(3)} ms (best ${times[0]!.toFixed(3)})`,
       `recording ${recording.toFixed(3)} ms`,
+      `${dispatches} dispatches`,
       `${(weightBytes / median / 1e6).toFixed(0)} GB/s of weights`,
     ]);
   }
@@ -342,6 +358,7 @@ const tiny = Deno.args.includes("--tiny");
 const runs = (name: string) => wanted.size === 0 || wanted.has(name);
 const { info } = (await navigator.gpu.requestAdapter())!;
 console.log(`${info.vendor} ${info.description}`);
+countDispatches();
 if (runs("kernels")) await benchKernels(tiny);
 if (tiny) await benchSize(TINY, 4);
 else {
