@@ -59,7 +59,15 @@ export async function startThreadBounds(
   const gate = new Int32Array(new SharedArrayBuffer(12));
   let waiting = threads;
   let answered = () => {};
-  const all = () => new Promise<void>((resolve) => answered = resolve);
+  const all = () =>
+    new Promise<void>((resolve) => {
+      // The threads alone would not keep the process alive.
+      const alive = setInterval(() => {}, 1000);
+      answered = () => {
+        clearInterval(alive);
+        resolve();
+      };
+    });
   const data = { module, bytes: READ_BYTES, moduleBytes: MODULE_BYTES, gate };
   const ready = all();
   for (let i = 0; i < threads; i++) {
