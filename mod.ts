@@ -69,7 +69,11 @@ export {
   type ConvertResult,
   convertToGguf,
 } from "./src/convert/convert_to_gguf.ts";
-export type { CacheDtype, ComputeDtype, WeightFormat } from "./src/core/dtype.ts";
+export type {
+  CacheDtype,
+  ComputeDtype,
+  WeightFormat,
+} from "./src/core/dtype.ts";
 export {
   CheckpointError,
   type CheckpointErrorOptions,
