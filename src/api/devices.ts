@@ -14,7 +14,7 @@ export type NamedDeviceOption = "auto" | "wasm" | "webgpu" | "reference";
 /**
  * Where to compute: on the processor (`"wasm"`), or on a GPU (`"webgpu"`, or a
  * `GPU` or `GPUDevice` of the caller). `"auto"` takes a GPU where there is one
- * in hardware, else the processor.
+ * in hardware and the model has 100 M parameters or more, else the processor.
  */
 export type DeviceOption = NamedDeviceOption | GpuOption;
 
@@ -33,7 +33,8 @@ const DEVICES: readonly NamedDeviceOption[] = [
 ];
 /** What this version computes with, for messages. */
 const DTYPES: readonly DtypeOption[] = ["auto", "f32", "q8", "q4"];
-const AUTO_F32_PARAMETERS = 100e6;
+/** Below this, `"auto"` keeps weights in f32 and looks for no GPU. */
+const AUTO_SMALL_PARAMETERS = 100e6;
 /** More threads than this seldom make memory faster. */
 const AUTO_MAX_THREADS = 8;
 /** With more processors than this, one is left to others. */
@@ -43,6 +44,8 @@ const FEW_PROCESSORS = 4;
 export interface DeviceFactoryOptions {
   readonly platform: Platform;
   readonly device: DeviceOption;
+  /** Size of the model. */
+  readonly parameters: number;
   readonly threads: ThreadsOption;
   /** Kernels compiled by the caller. */
   readonly wasmModule: WebAssembly.Module | undefined;
@@ -55,8 +58,14 @@ export interface DeviceFactoryOptions {
  * @throws {InputError} For an unknown name, or threads that are no number above 0.
  */
 export function deviceFactory(
-  { platform, device, threads: wanted, wasmModule: module, warn }:
-    DeviceFactoryOptions,
+  {
+    platform,
+    device,
+    parameters,
+    threads: wanted,
+    wasmModule: module,
+    warn,
+  }: DeviceFactoryOptions,
 ): () => Promise<Device> {
   const threads = resolveThreads(wanted, platform);
   const createWasm = async () => {
@@ -77,6 +86,8 @@ export function deviceFactory(
     case "webgpu":
       return gpuFactory(new GpuDevices(platform));
     case "auto":
+      // Even looking for one takes time, and drivers print what they miss.
+      if (parameters < AUTO_SMALL_PARAMETERS) return createWasm;
       return autoFactory(new GpuDevices(platform), createWasm, warn);
     default:
       throw unknownDevice(device satisfies never);
@@ -152,7 +163,7 @@ export function resolveDtype(
 ): WeightFormat {
   switch (dtype) {
     case "auto":
-      if (countParameters(checkpoint) < AUTO_F32_PARAMETERS) return "f32";
+      if (countParameters(checkpoint) < AUTO_SMALL_PARAMETERS) return "f32";
       return isStoredInEightBits(checkpoint) ? "q8" : "q4";
     case "f32":
     case "q8":

@@ -11,7 +11,7 @@ import type { SequenceCache } from "../models/gemma3n/sequence_cache.ts";
 import { CachePool } from "./cache_pool.ts";
 import { CallQueue } from "./call_queue.ts";
 import { decoderOptions } from "./decoder_options.ts";
-import { deviceFactory, resolveDtype } from "./devices.ts";
+import { countParameters, deviceFactory, resolveDtype } from "./devices.ts";
 import { readConfig } from "./model_config.ts";
 import {
   type ModelOptions,
@@ -78,9 +78,6 @@ export class LoadedModel implements AsyncDisposable {
   ): Promise<LoadedModel> {
     const { device = "auto", dtype = "auto", threads = 1 } = options;
     const { wasmModule, onProgress } = options;
-    const createDevice = deviceFactory(
-      { platform, device, threads, wasmModule, warn },
-    );
     const whole = await readConfig(files);
     const config = towers ? whole : decoderConfig(whole);
     const generationJson = await readJson(files, "generation_config.json");
@@ -89,6 +86,10 @@ export class LoadedModel implements AsyncDisposable {
       : parseGenerationConfig(generationJson, warn);
     const checkpoint = await openCheckpoint(files);
     try {
+      const parameters = countParameters(checkpoint);
+      const createDevice = deviceFactory(
+        { platform, device, parameters, threads, wasmModule, warn },
+      );
       const format = resolveDtype(dtype, checkpoint);
       const runtime = await Gemma3nRuntime.load({
         config,

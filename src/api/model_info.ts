@@ -61,11 +61,12 @@ export async function modelInfo(
   );
   const { device = "auto", dtype = "auto", threads = 1 } = options;
   const { wasmModule } = options;
-  const createDevice = deviceFactory(
-    { platform, device, threads, wasmModule, warn },
-  );
   const config = await readConfig(files);
   await using checkpoint = await openCheckpoint(files);
+  const parameters = countParameters(checkpoint);
+  const createDevice = deviceFactory(
+    { platform, device, parameters, threads, wasmModule, warn },
+  );
   const format = resolveDtype(dtype, checkpoint);
   const sizes = decoderOptions(config, options, format);
   await using measured = await createDevice();
@@ -80,7 +81,7 @@ export async function modelInfo(
   return {
     source: files.describe(),
     config,
-    parameters: countParameters(checkpoint),
+    parameters,
     tensors: checkpoint.names().length,
     storedBytes,
     contextLength: sizes.contextLength,

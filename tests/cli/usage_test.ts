@@ -55,7 +55,10 @@ test("wrong arguments are told in one line and a hint", SLOW, async () => {
   const wrong: [string[], RegExp][] = [
     [["nosuch"], /unknown command 'nosuch'/],
     [["run", "-m", TINY, "--imag", "x", "Hi"], /Did you mean --image/],
-    [["run", "-m", TINY, "--device", "gpu", "Hi"], /auto, wasm, reference/],
+    [
+      ["run", "-m", TINY, "--device", "gpu", "Hi"],
+      /auto, wasm, webgpu, reference/,
+    ],
     [["run", "-m", TINY, "--temperature", "0", "Hi"], /It is not above 0/],
     [["run", "-m", TINY, "--temperature", "warm", "Hi"], /not a number/],
     [["run", "-m", TINY, "--top-p", "1.5", "Hi"], /not between 0 and 1/],
