@@ -27,6 +27,8 @@ const TOLERANCES: Readonly<Record<WeightFormat, number>> = {
 /** Around a tile of 8, and a panel of 256 outputs. */
 const OUTPUTS = [1, 7, 8, 9, 255, 256, 257, 600];
 const ROWS = [1, 2, 5, 64, 65, 130];
+/** Of gated products on a GPU; one in software takes nearly a second for each. */
+const GPU_OUTPUTS = [7, 257];
 
 /** Values of which so many in a hundred are not zero. */
 function sparseTensor(
@@ -58,6 +60,7 @@ function product(
 }
 
 for (const target of (await devices()).slice(1)) {
+  const gatedOutputs = target.kind === "webgpu" ? GPU_OUTPUTS : OUTPUTS;
   for (const format of FORMATS) {
     test(`matmul of sparse rows in ${format} on ${target.name} is the same as of others`, async () => {
       const sizes = [
@@ -81,7 +84,7 @@ for (const target of (await devices()).slice(1)) {
 
     test(`gatedMatmul of ${format} on ${target.name} is geluMul of the product`, async () => {
       for (const rows of [1, 2, 5]) {
-        for (const outputs of OUTPUTS) {
+        for (const outputs of gatedOutputs) {
           const x = randomTensor([rows, 96], { seed: rows });
           const gate = sparseTensor([rows, outputs], 20, outputs);
           const w = randomTensor([outputs, 96], { seed: outputs });
