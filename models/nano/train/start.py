@@ -9,7 +9,7 @@ from configuration import nano_config
 from forward import Trainee, prepare_for_training
 
 PEAK_RATE = 2e-3
-VISION_RATE = 3e-4
+VISION_RATE = 1e-3
 # Of the vision tower's rate, for its attention and layer scales: the output projections of its attention sum up to 1536
 # channels and no norm follows them. At the full rate they drift together, the residual stream grows tenfold within
 # fifty steps, and all pictures look alike from then on.
@@ -19,6 +19,8 @@ LAYER_SCALE = 0.2
 ATTENTION_SCALE = 0.01
 # What the stem's filters keep of their mean
 STEM_MEAN = 0.2
+# Of the norms of the filters of attention, at most
+GROWTH = 2.0
 
 
 @torch.no_grad()
@@ -45,6 +47,32 @@ def start_vision(model: Gemma3nForConditionalGeneration) -> None:
     for block in vision_blocks(model):
         if hasattr(block, "layer_scale") and hasattr(block.layer_scale, "gamma"):
             block.layer_scale.gamma.fill_(ATTENTION_SCALE if hasattr(block, "attn") else LAYER_SCALE)
+
+
+class Steadier:
+    """Keeps the vision tower's convolutions, after each step, where pictures go on to differ.
+
+    Each filter but those of the stem and of single channels has a mean of zero: what all channels have in common, GELU's
+    positive mean above all, then passes no convolution. The filters of attention, which no norm follows, grow at most
+    to GROWTH times the norm they start with.
+    """
+
+    def __init__(self, model: Gemma3nForConditionalGeneration) -> None:
+        tower = model.model.vision_tower.timm_model
+        filters = [(name, weight) for name, weight in tower.named_parameters() if weight.dim() == 4 and weight.shape[1] > 1 and "stem" not in name]
+        self.filters = [weight for _, weight in filters]
+        self.bounded = [(weight, GROWTH * filter_norms(weight).mean()) for name, weight in filters if ".attn." in name]
+
+    @torch.no_grad()
+    def __call__(self) -> None:
+        torch._foreach_sub_(self.filters, [weight.mean(dim=(1, 2, 3), keepdim=True) for weight in self.filters])
+        for weight, bound in self.bounded:
+            weight.mul_((bound / filter_norms(weight).clamp(min=1e-9)).clamp(max=1))
+
+
+def filter_norms(weight: torch.Tensor) -> torch.Tensor:
+    """[O, 1, 1, 1]"""
+    return weight.detach().flatten(1).norm(dim=1)[:, None, None, None]
 
 
 def vision_blocks(model: Gemma3nForConditionalGeneration) -> list[torch.nn.Module]:

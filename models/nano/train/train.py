@@ -26,7 +26,7 @@ from drawing import Artist, load_gallery
 from forward import Trainee
 from prepare_pictures import TRAINING_STYLES
 from source import Source, mix, trial_batch
-from start import build, compile_blocks, optimizer_of
+from start import Steadier, build, compile_blocks, optimizer_of
 from stepper import Stepper
 
 WARM_UP = 300
@@ -124,6 +124,7 @@ def train(options: argparse.Namespace, step_of: Stepper, source: Source, log: Lo
     # The vision tower apart: large gradients of one part must not slow the other.
     seeing = [parameter for name, parameter in trainee.named_parameters() if "vision" in name]
     speaking = [parameter for name, parameter in trainee.named_parameters() if "vision" not in name]
+    steady = Steadier(trainee.model)
     averaged = [parameter.detach().clone() for parameter in parameters]
     clock = Clock(options.seconds, log)
     steps, step, saved = options.steps, 0, time.time()
@@ -137,6 +138,7 @@ def train(options: argparse.Namespace, step_of: Stepper, source: Source, log: Lo
         for group in optimizer.param_groups:
             group["lr"] = options.rate * group["peak"] * rate_at(step, steps)
         optimizer.step()
+        steady()
         with torch.no_grad():
             torch._foreach_lerp_(averaged, parameters, 1 - min(AVERAGING, (step + 1) / (step + 10)))
         step += 1
