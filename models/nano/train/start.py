@@ -11,8 +11,7 @@ from forward import Trainee, prepare_for_training
 PEAK_RATE = 2e-3
 VISION_RATE = 1e-3
 # Of the vision tower's rate, for its attention and layer scales: the output projections of its attention sum up to 1536
-# channels and no norm follows them. At the full rate they drift together, the residual stream grows tenfold within
-# fifty steps, and all pictures look alike from then on.
+# channels and no norm follows them, so that at the full rate the residual stream soon grows tenfold.
 TAMED = 0.15
 WEIGHT_DECAY = 0.03
 LAYER_SCALE = 0.2
