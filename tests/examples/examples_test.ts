@@ -56,6 +56,13 @@ test("chat.ts computes only what is new in the second turn", async () => {
   assert.ok(Number(second[1]) < Number(second[2]), output);
 });
 
+test("demo.ts has sensible answers of the default model", async () => {
+  const output = await outputOf("demo");
+  assert.match(output, /^  A cat\.$/m);
+  assert.match(output, /^  The dog is playing in the park\.$/m);
+  assert.match(output, /^  Paris\.$/m);
+});
+
 test("demo.ts shows the three tasks", async () => {
   const output = await outputOf("demo", [referencePath("tiny")]);
   for (
