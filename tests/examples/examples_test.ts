@@ -58,9 +58,9 @@ test("chat.ts computes only what is new in the second turn", async () => {
 
 test("demo.ts has sensible answers of the default model", async () => {
   const output = await outputOf("demo");
-  assert.match(output, /^  A cat\.$/m);
-  assert.match(output, /^  The dog is playing in the park\.$/m);
-  assert.match(output, /^  Paris\.$/m);
+  assert.match(output, /^ {2}A cat\.$/m);
+  assert.match(output, /^ {2}The dog is playing in the park\.$/m);
+  assert.match(output, /^ {2}Paris\.$/m);
 });
 
 test("demo.ts shows the three tasks", async () => {
