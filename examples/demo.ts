@@ -2,15 +2,11 @@
 // small model g3n-nano or with a checkpoint of your own.
 //
 //   deno task demo [MODEL]
-import { existsSync } from "node:fs";
 import process from "node:process";
 
 import { createPipeline, pipeline, type PipelineInput } from "@g3n/core";
 
-const SMALL_MODEL = "models/nano/nano-q8.gguf";
-const TEST_CHECKPOINT = "tests/reference/tiny";
-
-const [source = available()] = process.argv.slice(2);
+const [source] = process.argv.slice(2);
 const PICTURE = "examples/data/cat.png";
 const CLIP = "examples/data/speech.wav";
 const QUESTION = "What is the capital of France?";
@@ -37,16 +33,6 @@ await show(PICTURE, describe, {
 });
 await show(CLIP, transcribe, CLIP);
 await show(QUESTION, answer, QUESTION);
-
-/** The small model, or in a tree without its weights what the tests use. */
-function available(): string | undefined {
-  if (existsSync(SMALL_MODEL)) return undefined;
-  console.log(
-    `"${SMALL_MODEL}" is missing; ${TEST_CHECKPOINT} answers, whose weights ` +
-      "are random: see models/nano/README.md",
-  );
-  return TEST_CHECKPOINT;
-}
 
 async function show(
   title: string,

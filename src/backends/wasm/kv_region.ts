@@ -1,7 +1,7 @@
 // The part of the memory that holds key-value stores.
 import { DeviceError } from "../../core/errors.ts";
+import { FreeList } from "../../ops/free_list.ts";
 import type { KvSpec } from "../../ops/ops.ts";
-import { FreeList } from "./free_list.ts";
 import { align } from "./planner.ts";
 import { POISON_BYTES, ringBytes, WasmKvStore } from "./tensors.ts";
 

@@ -1,6 +1,6 @@
 // Where the buffers of a step live: each gets a place from its first to its
 // last command, so that buffers of different times share memory.
-import { FreeList } from "./free_list.ts";
+import { FreeList } from "../../ops/free_list.ts";
 import type { StepBuffer } from "./tensors.ts";
 
 /** Every region, buffer and weight starts at a multiple of this. */

@@ -1,13 +1,18 @@
 // The step being recorded: commands as words, and which of the words are
 // addresses that are known only once the step is planned.
-import { InputError } from "../../core/errors.ts";
-import { formatShape, numel, type Shape } from "../../core/shape.ts";
+import { numel, type Shape } from "../../core/shape.ts";
 import type { WeightKind } from "../../ops/device.ts";
+import {
+  requireKvStore,
+  requireNoStep,
+  requireTensor,
+  requireValues,
+  requireWeight,
+} from "../../ops/handle_checks.ts";
 import type { KvStore, Tensor, Weight } from "../../ops/ops.ts";
 import { align, planArena } from "./planner.ts";
 import {
   F32_BYTES,
-  requireValues,
   StepBuffer,
   WasmKvStore,
   WasmTensor,
@@ -191,47 +196,18 @@ export class Recorder {
 
   /** Checks that a tensor is of this step. */
   own(x: Tensor): WasmTensor {
-    if (!(x instanceof WasmTensor) || x.step !== this.step) {
-      throw new InputError(
-        `Cannot use a tensor ${formatShape(x.shape)}: it belongs to an ` +
-          "earlier step or to another device",
-      );
-    }
-    return x;
+    return requireTensor(x, WasmTensor, this.step);
   }
 
   /** Checks that a weight is of this device, of the right kind, and filled. */
   ownWeight(op: string, w: Weight, kind: WeightKind): WasmWeight {
-    if (!(w instanceof WasmWeight) || w.device !== this.device) {
-      throw new InputError(
-        `Cannot record "${op}": the weight belongs to another device`,
-      );
-    }
-    if (w.kind !== kind) {
-      throw new InputError(
-        `Cannot record "${op}": weight "${w.name}" was declared as ` +
-          `"${w.kind}", wanted "${kind}"`,
-      );
-    }
-    if (!this.planning && !w.complete) {
-      throw new InputError(
-        `Cannot record "${op}": weight "${w.name}" is not filled; ` +
-          "write all its rows first",
-      );
-    }
-    return w;
+    const { device, planning: mayBeEmpty } = this;
+    return requireWeight(op, w, WasmWeight, { device, kind, mayBeEmpty });
   }
 
   /** Checks that a store is of this device and taken. */
   ownStore(op: string, store: KvStore): WasmKvStore {
-    const own = store instanceof WasmKvStore && store.device === this.device;
-    if (!own || !store.taken) {
-      throw new InputError(
-        `Cannot record "${op}": a key-value store was freed or belongs to ` +
-          "another device",
-      );
-    }
-    return store;
+    return requireKvStore(op, store, WasmKvStore, this.device);
   }
 
   /** Gives every buffer its place; `kept` stay until the end. */
@@ -308,11 +284,7 @@ export class Recorder {
    * @throws {InputError} When one does.
    */
   requireRecording(): void {
-    if (this.running) {
-      throw new InputError(
-        "Cannot record while a step runs: await submit() or read() first",
-      );
-    }
+    requireNoStep(this.running);
   }
 
   private grow(): void {

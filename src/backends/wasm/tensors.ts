@@ -194,17 +194,3 @@ export function ringBytes(spec: KvSpec): number {
   const elements = ringRows(spec) * spec.kvHeads * spec.headDim;
   return STORAGE_BYTES[spec.dtype ?? "f32"] * elements;
 }
-
-/**
- * Checks that host values fill a shape.
- *
- * @throws {InputError} When they do not.
- */
-export function requireValues(values: Float32Array, shape: Shape): void {
-  if (values.length !== numel(shape)) {
-    throw new InputError(
-      `Cannot upload a tensor ${formatShape(shape)}: found ` +
-        `${values.length} elements, wanted ${numel(shape)}`,
-    );
-  }
-}

@@ -14,9 +14,7 @@ const WANTED_LIMITS = [
   "maxStorageBuffersPerShaderStage",
 ] as const;
 
-/** Features that make kernels faster where they are. */
-const WANTED_FEATURES = ["shader-f16"] as const;
-/** Deno has it, though its adapters do not list it. */
+/** Makes kernels faster where it is. Deno has it, though its adapters do not list it. */
 const SUBGROUPS = "subgroups" as GPUFeatureName;
 
 /** A GPU that was opened. */
@@ -146,15 +144,11 @@ async function requestDevice(adapter: GPUAdapter): Promise<GPUDevice> {
   const requiredLimits = Object.fromEntries(
     WANTED_LIMITS.map((name) => [name, adapter.limits[name]]),
   );
-  const features: GPUFeatureName[] = WANTED_FEATURES.filter((feature) =>
-    adapter.features.has(feature)
-  );
   const request = (requiredFeatures: GPUFeatureName[]) =>
     adapter.requestDevice({ requiredLimits, requiredFeatures });
   try {
     // Other runtimes refuse what is not listed, and the adapter stays usable.
-    return await request([...features, SUBGROUPS])
-      .catch(() => request(features));
+    return await request([SUBGROUPS]).catch(() => request([]));
   } catch (cause) {
     throw new DeviceError(
       'Cannot compute on "webgpu": the adapter gave no device; close other ' +

@@ -1,7 +1,7 @@
 // The memory that holds key-value stores.
 import { DeviceError } from "../../core/errors.ts";
+import { FreeList } from "../../ops/free_list.ts";
 import type { KvSpec } from "../../ops/ops.ts";
-import { FreeList } from "../wasm/free_list.ts";
 import { align } from "./flags.ts";
 import { type GpuMemory, Region, ringBytes, WebGpuKvStore } from "./tensors.ts";
 

@@ -1,7 +1,13 @@
 // The step being recorded: dispatches of kernels and the buffers they use.
-import { InputError } from "../../core/errors.ts";
-import { formatShape, numel, type Shape } from "../../core/shape.ts";
+import { numel, type Shape } from "../../core/shape.ts";
 import type { WeightKind } from "../../ops/device.ts";
+import {
+  requireKvStore,
+  requireNoStep,
+  requireTensor,
+  requireValues,
+  requireWeight,
+} from "../../ops/handle_checks.ts";
 import type { KvStore, Tensor, Weight } from "../../ops/ops.ts";
 import { BINDING_ALIGNMENT } from "./flags.ts";
 import { copyColumnsWgsl } from "./kernels/copy_columns.ts";
@@ -9,7 +15,6 @@ import { ELEMENT_THREADS } from "./kernels/elements.ts";
 import {
   type Binding,
   F32_BYTES,
-  requireValues,
   StepBuffer,
   WebGpuKvStore,
   WebGpuTensor,
@@ -137,47 +142,18 @@ export class Recorder {
 
   /** Checks that a tensor is of this step. */
   own(x: Tensor): WebGpuTensor {
-    if (!(x instanceof WebGpuTensor) || x.step !== this.step) {
-      throw new InputError(
-        `Cannot use a tensor ${formatShape(x.shape)}: it belongs to an ` +
-          "earlier step or to another device",
-      );
-    }
-    return x;
+    return requireTensor(x, WebGpuTensor, this.step);
   }
 
   /** Checks that a weight is of this device, of the right kind, and filled. */
   ownWeight(op: string, w: Weight, kind: WeightKind): WebGpuWeight {
-    if (!(w instanceof WebGpuWeight) || w.device !== this.device) {
-      throw new InputError(
-        `Cannot record "${op}": the weight belongs to another device`,
-      );
-    }
-    if (w.kind !== kind) {
-      throw new InputError(
-        `Cannot record "${op}": weight "${w.name}" was declared as ` +
-          `"${w.kind}", wanted "${kind}"`,
-      );
-    }
-    if (!this.planning && !w.complete) {
-      throw new InputError(
-        `Cannot record "${op}": weight "${w.name}" is not filled; ` +
-          "write all its rows first",
-      );
-    }
-    return w;
+    const { device, planning: mayBeEmpty } = this;
+    return requireWeight(op, w, WebGpuWeight, { device, kind, mayBeEmpty });
   }
 
   /** Checks that a store is of this device and taken. */
   ownStore(op: string, store: KvStore): WebGpuKvStore {
-    const own = store instanceof WebGpuKvStore && store.device === this.device;
-    if (!own || !store.taken) {
-      throw new InputError(
-        `Cannot record "${op}": a key-value store was freed or belongs to ` +
-          "another device",
-      );
-    }
-    return store;
+    return requireKvStore(op, store, WebGpuKvStore, this.device);
   }
 
   /** Keeps a tensor until the step has run. */
@@ -218,11 +194,7 @@ export class Recorder {
    * @throws {InputError} When one does.
    */
   requireRecording(): void {
-    if (this.running) {
-      throw new InputError(
-        "Cannot record while a step runs: await submit() or read() first",
-      );
-    }
+    requireNoStep(this.running);
   }
 
   private use(x: Binding): void {

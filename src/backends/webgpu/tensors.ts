@@ -1,7 +1,6 @@
 // What the WebGPU device hands out: tensors of a step and key-value stores, and
 // the memory behind them.
-import { formatShape, numel, type Shape } from "../../core/shape.ts";
-import { InputError } from "../../core/errors.ts";
+import type { Shape } from "../../core/shape.ts";
 import type { KvSpec, KvStore, Tensor } from "../../ops/ops.ts";
 
 /** Bytes of an f32. */
@@ -105,18 +104,4 @@ export class WebGpuKvStore implements KvStore {
 /** Bytes of the keys of a store, and of its values. */
 export function ringBytes({ capacity, kvHeads, headDim }: KvSpec): number {
   return KV_BYTES * capacity * kvHeads * headDim;
-}
-
-/**
- * Checks that host values fill a shape.
- *
- * @throws {InputError} When they do not.
- */
-export function requireValues(values: Float32Array, shape: Shape): void {
-  if (values.length !== numel(shape)) {
-    throw new InputError(
-      `Cannot upload a tensor ${formatShape(shape)}: found ` +
-        `${values.length} elements, wanted ${numel(shape)}`,
-    );
-  }
 }

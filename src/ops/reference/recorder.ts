@@ -1,9 +1,15 @@
 // Records operations as commands and runs them in slices, so that the event
 // loop is never held for long and a signal is noticed between slices.
-import { InputError } from "../../core/errors.ts";
-import { formatShape, numel, type Shape } from "../../core/shape.ts";
+import { numel, type Shape } from "../../core/shape.ts";
 import type { Platform } from "../../platform/platform.ts";
 import type { WeightKind } from "../device.ts";
+import {
+  requireKvStore,
+  requireNoStep,
+  requireTensor,
+  requireValues,
+  requireWeight,
+} from "../handle_checks.ts";
 import type { KvStore, Tensor, Weight } from "../ops.ts";
 import {
   ReferenceKvStore,
@@ -89,12 +95,7 @@ export class Recorder {
   /** A tensor with these values, copied. */
   upload(values: Float32Array, shape: Shape): Tensor {
     this.requireRecording();
-    if (values.length !== numel(shape)) {
-      throw new InputError(
-        `Cannot upload a tensor ${formatShape(shape)}: found ` +
-          `${values.length} elements, wanted ${numel(shape)}`,
-      );
-    }
+    requireValues(values, shape);
     const copy = this.planning ? undefined : values.slice();
     const storage = new Storage(values.length, copy);
     this.uploads.push(storage);
@@ -103,41 +104,16 @@ export class Recorder {
 
   /** Checks that a weight is of this device, of the right kind, and filled. */
   weight(op: string, w: Weight, kind: WeightKind): ReferenceWeight {
-    if (!(w instanceof ReferenceWeight) || w.device !== this.device) {
-      throw new InputError(
-        `Cannot record "${op}": the weight belongs to another device`,
-      );
-    }
-    if (w.kind !== kind) {
-      throw new InputError(
-        `Cannot record "${op}": weight "${w.name}" was declared as ` +
-          `"${w.kind}", wanted "${kind}"`,
-      );
-    }
-    if (!this.planning && !w.complete) {
-      throw new InputError(
-        `Cannot record "${op}": weight "${w.name}" is not filled; ` +
-          "write all its rows first",
-      );
-    }
-    return w;
+    const { device, planning: mayBeEmpty } = this;
+    return requireWeight(op, w, ReferenceWeight, { device, kind, mayBeEmpty });
   }
 
   /** Checks that the stores are of this device and taken; a plan needs none. */
   stores(op: string, stores: readonly KvStore[]): ReferenceKvStore[] {
     if (this.planning) return [];
-    return stores.map((store) => {
-      if (
-        !(store instanceof ReferenceKvStore) ||
-        store.device !== this.device || !store.taken
-      ) {
-        throw new InputError(
-          `Cannot record "${op}": a key-value store was freed or belongs to ` +
-            "another device",
-        );
-      }
-      return store;
-    });
+    return stores.map((store) =>
+      requireKvStore(op, store, ReferenceKvStore, this.device)
+    );
   }
 
   /** Records for memory needs alone and returns the most bytes alive at once. */
@@ -210,21 +186,11 @@ export class Recorder {
   }
 
   private own(x: Tensor): ReferenceTensor {
-    if (!(x instanceof ReferenceTensor) || x.step !== this.step) {
-      throw new InputError(
-        `Cannot use a tensor ${formatShape(x.shape)}: it belongs to an ` +
-          "earlier step or to another device",
-      );
-    }
-    return x;
+    return requireTensor(x, ReferenceTensor, this.step);
   }
 
   private requireRecording(): void {
-    if (this.mode === "run") {
-      throw new InputError(
-        "Cannot record while a step runs: await submit() or read() first",
-      );
-    }
+    requireNoStep(this.mode === "run");
   }
 
   private endStep(): void {
