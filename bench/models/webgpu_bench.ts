@@ -2,7 +2,10 @@
 // made here: nothing is read from disk. Then the kernels of decode alone, beside
 // a kernel that only reads.
 //
-//   deno run -A --no-check bench/models/webgpu_bench.ts [--tiny] [e2b] [e4b] [kernels]
+// GPU times need timestamp queries; with "profile" decode is also timed kernel by
+// kernel, each in a pass of its own, which adds to every time.
+//
+//   deno run -A --no-check bench/models/webgpu_bench.ts [--tiny] [profile] [e2b] [e4b] [kernels]
 import { FORMAT_BLOCKS, type WeightFormat } from "../../src/core/dtype.ts";
 import { numel, type Shape } from "../../src/core/shape.ts";
 import { openGpu } from "../../src/backends/webgpu/context.ts";
@@ -25,6 +28,7 @@ import type { KvStore, Tensor, Weight } from "../../src/ops/ops.ts";
 import type { WeightLoader } from "../../src/ops/weight_loader.ts";
 import { createDenoPlatform } from "../../src/platform/deno.ts";
 import { quantize } from "../../src/quant/blocks.ts";
+import { GpuClock, kernelTable } from "./gpu_clock.ts";
 import { benchKernels } from "./webgpu_kernels.ts";
 
 /** A decoder to time. */
@@ -39,6 +43,8 @@ interface Size {
 const CHUNK_BYTES = 16 * 2 ** 20;
 /** Steps before the clock starts. */
 const WARM_UP = 4;
+/** Steps that are timed kernel by kernel. */
+const PROFILED = 3;
 
 function size(
   name: string,
@@ -232,23 +238,41 @@ class Steps {
   }
 }
 
-/** Dispatches of this process: the gaps between them may be most of a token's time. */
-let dispatchCount = 0;
+/** What a device may be asked for beyond limits; the library itself wants no times. */
+const FEATURES = ["subgroups", "shader-f16", "timestamp-query"];
 
-function countDispatches(): void {
-  const { prototype } = GPUComputePassEncoder;
-  const { dispatchWorkgroups } = prototype;
-  prototype.dispatchWorkgroups = function (...sizes) {
-    dispatchCount++;
-    return dispatchWorkgroups.apply(this, sizes);
+/** Opens the GPU as the library does, with timestamps where it has them. */
+async function openTimedGpu(): Promise<GPUDevice> {
+  const adapter = (await navigator.gpu.requestAdapter())!;
+  const { limits } = adapter;
+  const requiredLimits = {
+    maxBufferSize: limits.maxBufferSize,
+    maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+    maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
+    maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
+    maxComputeWorkgroupSizeX: limits.maxComputeWorkgroupSizeX,
+    maxStorageBuffersPerShaderStage: limits.maxStorageBuffersPerShaderStage,
   };
+  // Deno grants subgroups, though it does not list them.
+  const requiredFeatures = FEATURES.filter((name) =>
+    name === "subgroups" || adapter.features.has(name as GPUFeatureName)
+  ) as GPUFeatureName[];
+  const request = (requiredFeatures: GPUFeatureName[]) =>
+    adapter.requestDevice({ requiredLimits, requiredFeatures });
+  return await request(requiredFeatures).catch((error) => {
+    console.log(`without features: ${(error as Error).message}`);
+    return request([]);
+  });
 }
 
 async function benchSize(
   { name, config, contexts, prompt, chunk }: Size,
   tokens: number,
+  profile: boolean,
 ): Promise<void> {
-  const context = await openGpu(navigator.gpu);
+  const gpu = await openTimedGpu();
+  const clock = new GpuClock(gpu);
+  const context = await openGpu(gpu);
   const device = createWebGpuDevice({
     platform: createDenoPlatform(),
     context,
@@ -276,73 +300,115 @@ async function benchSize(
     `filled in ${((performance.now() - started) / 1000).toFixed(1)} s`,
   ]);
   steps.stores = specs.map((spec) => device.createKvStore(spec));
-  await benchPrefill(steps, name, prompt, chunk);
+  await benchPrefill(steps, clock, name, prompt, chunk);
   for (const at of contexts) {
-    await benchDecode(steps, name, at, tokens, weightBytes);
+    await benchDecode(steps, clock, name, at, tokens, weightBytes);
+    if (profile) await profileDecode(steps, clock, name, at + tokens);
   }
   await device[Symbol.asyncDispose]();
-  context.destroy();
+  gpu.destroy();
 }
 
 async function benchPrefill(
   steps: Steps,
+  clock: GpuClock,
   name: string,
   prompt: number,
   chunk: number,
 ): Promise<void> {
   let best = Infinity;
+  let onGpu: number | undefined;
   for (let i = 0; i < 3; i++) {
+    await clock.take();
     const started = performance.now();
     for (let first = 0; first < prompt; first += chunk) {
       const rows = Math.min(chunk, prompt - first);
       const logits = steps.record(rows, first, first + rows === prompt);
       await steps.device.read(logits ? [logits] : []);
     }
-    best = Math.min(best, performance.now() - started);
+    const time = performance.now() - started;
+    const { ms } = await clock.take();
+    if (time < best) [best, onGpu] = [time, ms];
   }
   print(name, `prefill ${prompt}`, [
     `${(prompt / best * 1000).toFixed(0)} tok/s`,
     `${best.toFixed(1)} ms`,
+    `on the GPU ${milliseconds(onGpu)}`,
   ]);
 }
 
 async function benchDecode(
-  { device, ...steps }: Steps,
+  steps: Steps,
+  clock: GpuClock,
   name: string,
   at: number,
   tokens: number,
   weightBytes: number,
 ): Promise<void> {
-  const all = new Steps(device, steps.weights, steps.config);
-  all.stores = steps.stores;
+  const { device } = steps;
   for (const readsLogits of [true, false]) {
     const times: number[] = [];
+    const gpuTimes: number[] = [];
     let recording = 0;
     let dispatches = 0;
     for (let i = 0; i < WARM_UP + tokens; i++) {
       const started = performance.now();
-      const logits = all.record(1, at + i, true)!;
+      const logits = steps.record(1, at + i, true)!;
       const recorded = performance.now();
-      const before = dispatchCount;
       const [values] = await device.read(readsLogits ? [logits] : []);
-      dispatches = dispatchCount - before;
+      const ended = performance.now();
+      const taken = await clock.take();
+      dispatches = taken.dispatches;
       if (values && !values.every(Number.isFinite)) {
         throw new Error(`Logits of ${name} at ${at + i} are not finite`);
       }
       if (i < WARM_UP) continue;
-      times.push(performance.now() - started);
+      times.push(ended - started);
+      if (taken.ms !== undefined) gpuTimes.push(taken.ms);
       recording += (recorded - started) / tokens;
     }
-    times.sort((a, b) => a - b);
-    const median = times[times.length >> 1]!;
+    const median = medianOf(times)!;
     print(name, `decode at ${at}${readsLogits ? "" : ", no logits read"}`, [
       `${(1000 / median).toFixed(1)} tok/s`,
-      `${median.toFixed(3)} ms (best ${times[0]!.toFixed(3)})`,
+      `${median.toFixed(3)} ms (best ${Math.min(...times).toFixed(3)})`,
+      `on the GPU ${milliseconds(medianOf(gpuTimes))}`,
       `recording ${recording.toFixed(3)} ms`,
       `${dispatches} dispatches`,
       `${(weightBytes / median / 1e6).toFixed(0)} GB/s of weights`,
     ]);
   }
+}
+
+/** Prints the time of each kernel in a token, the best of a few tokens by their sum. */
+async function profileDecode(
+  steps: Steps,
+  clock: GpuClock,
+  name: string,
+  at: number,
+): Promise<void> {
+  clock.profiling = true;
+  let best: Awaited<ReturnType<GpuClock["take"]>> | undefined;
+  for (let i = 0; i < WARM_UP + PROFILED; i++) {
+    await steps.device.read([steps.record(1, at + i, true)!]);
+    const taken = await clock.take();
+    if (i < WARM_UP || taken.ms === undefined) continue;
+    if (best === undefined || taken.ms < best.ms!) best = taken;
+  }
+  clock.profiling = false;
+  if (best === undefined) {
+    print(name, `kernels at ${at}`, ["the GPU has no timestamps"]);
+    return;
+  }
+  print(name, `kernels at ${at}`, [`${milliseconds(best.ms)} in all`]);
+  for (const line of kernelTable(best)) console.log(line);
+}
+
+function medianOf(values: readonly number[]): number | undefined {
+  return [...values].sort((a, b) => a - b)[values.length >> 1];
+}
+
+function milliseconds(value: number | undefined): string {
+  return value === undefined ? "unknown" : `${value.toFixed(3)} ms`;
 }
 
 function mib(bytes: number): string {
@@ -355,13 +421,14 @@ function print(name: string, what: string, figures: readonly string[]): void {
 
 const wanted = new Set(Deno.args.filter((arg) => !arg.startsWith("--")));
 const tiny = Deno.args.includes("--tiny");
+const profile = wanted.delete("profile");
 const runs = (name: string) => wanted.size === 0 || wanted.has(name);
 const { info } = (await navigator.gpu.requestAdapter())!;
 console.log(`${info.vendor} ${info.description}`);
-countDispatches();
 if (runs("kernels")) await benchKernels(tiny);
-if (tiny) await benchSize(TINY, 4);
-else {
-  if (runs("e2b")) await benchSize(size("E2B", 30, 8192, 10), 64);
-  if (runs("e4b")) await benchSize(size("E4B", 35, 16384, 15), 64);
+if (tiny) {
+  if (runs("e2b")) await benchSize(TINY, 4, profile);
+} else {
+  if (runs("e2b")) await benchSize(size("E2B", 30, 8192, 10), 64, profile);
+  if (runs("e4b")) await benchSize(size("E4B", 35, 16384, 15), 64, profile);
 }

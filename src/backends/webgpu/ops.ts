@@ -29,9 +29,9 @@ export function createOps(
     ...soundOps(recorder),
   };
   const whole =
-    <A extends unknown[], R>(op: (...args: A) => R) => (...args: A) =>
-      recorder.whole(() => op(...args));
+    <A extends unknown[], R>(name: string, op: (...args: A) => R) =>
+    (...args: A) => recorder.whole(name, () => op(...args));
   return Object.fromEntries(
-    Object.entries(ops).map(([name, op]) => [name, whole(op)]),
+    Object.entries(ops).map(([name, op]) => [name, whole(name, op)]),
   ) as unknown as Ops;
 }

@@ -47,11 +47,12 @@ export class Pipelines {
     this.gpu = gpu;
   }
 
-  /** The kernel `main` of `code` with these sizes. */
+  /** The kernel `main` of `code` with these sizes; the label is for tools. */
   pipeline(
     code: string,
     constants: Readonly<Record<string, number>>,
     counts: BindingCounts,
+    label: string,
   ): Pipeline {
     let variants = this.pipelines.get(code);
     if (!variants) this.pipelines.set(code, variants = new Map());
@@ -61,6 +62,7 @@ export class Pipelines {
     if (known) return known;
     const layout = this.layout(counts);
     const pipeline = this.gpu.createComputePipeline({
+      label: `${label} ${key}`,
       layout: this.gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
       compute: {
         module: this.gpu.createShaderModule({ code }),

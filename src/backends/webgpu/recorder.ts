@@ -47,6 +47,8 @@ export function elementGrid(count: number): Workgroups {
 
 /** A kernel and what it works on. */
 export interface Dispatch {
+  /** What tools call it; the name of the operation unless given. */
+  readonly label?: string;
   /** WGSL whose entry point is `main`; the same string each time. */
   readonly code: string;
   /**
@@ -68,6 +70,7 @@ export interface Dispatch {
 
 /** A dispatch whose parameters have their place. */
 export interface RecordedDispatch extends Dispatch {
+  readonly label: string;
   readonly paramsBuffer: StepBuffer | undefined;
 }
 
@@ -81,6 +84,7 @@ export class Recorder {
   readonly device: symbol = Symbol("device");
   readonly uploads: Uploads = new Uploads();
   private step = Symbol("step");
+  private op = "";
   private recorded: RecordedDispatch[] = [];
   private results: StepBuffer[] = [];
 
@@ -104,7 +108,8 @@ export class Recorder {
       this.uploads.addParams(dispatch.code, params, this.planning);
     for (const x of reads) this.use(x);
     for (const x of dispatch.writes) this.use(x);
-    this.recorded.push({ ...dispatch, reads, paramsBuffer });
+    const label = dispatch.label ?? this.op;
+    this.recorded.push({ ...dispatch, label, reads, paramsBuffer });
   }
 
   /** A tensor that the next dispatches write. */
@@ -163,8 +168,9 @@ export class Recorder {
     return own;
   }
 
-  /** Calls `record`; when it throws, drops what it recorded so far. */
-  whole<T>(record: () => T): T {
+  /** Calls `record`, which is operation `op`; when it throws, drops what it recorded so far. */
+  whole<T>(op: string, record: () => T): T {
+    this.op = op;
     const dispatches = this.recorded.length;
     const results = this.results.length;
     const { bytes } = this.uploads;

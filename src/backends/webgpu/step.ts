@@ -49,7 +49,7 @@ export function encodeCopies(
 function encodeDispatch(
   { pipelines }: WebGpuContext,
   pass: GPUComputePassEncoder,
-  { code, constants, reads, writes, paramsBuffer, workgroups }:
+  { label, code, constants, reads, writes, paramsBuffer, workgroups }:
     RecordedDispatch,
   uploads: Recorder["uploads"]["memory"],
 ): void {
@@ -57,7 +57,7 @@ function encodeDispatch(
     reads: reads.length,
     writes: writes.length,
     params: paramsBuffer !== undefined,
-  });
+  }, label);
   const ranges = [...reads, ...writes].map((x) => range(x, uploads));
   if (paramsBuffer) ranges.push(range(paramsBuffer, uploads));
   pass.setPipeline(pipeline.pipeline);

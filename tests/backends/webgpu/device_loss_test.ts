@@ -77,7 +77,7 @@ if (await testGpu()) {
           reads: 1,
           writes: 1,
           params: false,
-        });
+        }, "test");
       }),
       (error) =>
         error instanceof DeviceError && /run a step/.test(error.message),
