@@ -7,8 +7,11 @@ import {
   matmulRowsWgsl,
 } from "../../src/backends/webgpu/kernels/matmul_rows.ts";
 import {
-  MATMUL_TILE,
+  chooseTile,
+  LARGE_TILE,
+  type MatmulTile,
   matmulTilesWgsl,
+  SMALL_TILE,
 } from "../../src/backends/webgpu/kernels/matmul_tiles.ts";
 import { weightLayout } from "../../src/backends/webgpu/weight_layout.ts";
 
@@ -71,6 +74,41 @@ const PRODUCTS: readonly Product[] = [
   { name: "f32", format: "f32", width: 2048, outputs: 4096 },
 ];
 
+/** Products of many rows: a chunk of a prompt, then places of a picture and frames of a clip. */
+const MANY_ROWS: readonly (Product & { readonly rows: number })[] = [
+  ...PRODUCTS.filter(({ name }) => name !== "head").map((product) => ({
+    ...product,
+    rows: 512,
+  })),
+  { name: "gate E2B", format: "q4", width: 2048, outputs: 8192, rows: 2048 },
+  { name: "down E2B", format: "q4", width: 8192, outputs: 2048, rows: 2048 },
+  { name: "picture", format: "q8", width: 640, outputs: 2560, rows: 2304 },
+  { name: "picture", format: "q8", width: 2560, outputs: 640, rows: 2304 },
+  { name: "picture", format: "q8", width: 1280, outputs: 2560, rows: 576 },
+  { name: "clip", format: "q8", width: 1536, outputs: 6144, rows: 750 },
+  { name: "clip", format: "q8", width: 6144, outputs: 1536, rows: 750 },
+  { name: "clip", format: "q8", width: 1536, outputs: 1536, rows: 750 },
+];
+
+/** Tiles to compare: those in use first. */
+const TILES: readonly MatmulTile[] = [
+  SMALL_TILE,
+  LARGE_TILE,
+  { rows: 64, outputs: 64, threadRows: 4, threadOutputs: 4, depth: 8 },
+  { rows: 64, outputs: 64, threadRows: 8, threadOutputs: 4, depth: 4 },
+  { rows: 64, outputs: 64, threadRows: 8, threadOutputs: 8, depth: 8 },
+  { rows: 128, outputs: 64, threadRows: 8, threadOutputs: 8, depth: 4 },
+  { rows: 128, outputs: 64, threadRows: 8, threadOutputs: 4, depth: 4 },
+  { rows: 64, outputs: 128, threadRows: 8, threadOutputs: 8, depth: 4 },
+];
+
+function spellTile(tile: MatmulTile): string {
+  const { rows, outputs, threadRows, threadOutputs, depth } = tile;
+  return `tile ${rows} x ${outputs}, ${threadRows} x ${threadOutputs} a thread, k ${
+    4 * depth
+  }`;
+}
+
 /** Prints a table of the kernels. */
 export async function benchKernels(tiny: boolean): Promise<void> {
   const adapter = (await navigator.gpu.requestAdapter())!;
@@ -104,14 +142,26 @@ export async function benchKernels(tiny: boolean): Promise<void> {
       );
     }
   }
-  for (const product of PRODUCTS.filter(({ name }) => name !== "head")) {
-    const rows = tiny ? 64 : 512;
-    const shape = tiny ? { ...product, outputs: 64, width: 64 } : product;
-    const seconds = await bench.tiles(shape, rows);
-    const flops = 2 * rows * shape.width * shape.outputs / seconds / 1e12;
+  console.log("TFLOP/s of tiles; the chosen one in brackets");
+  TILES.forEach((tile, i) => console.log(`  ${i}: ${spellTile(tile)}`));
+  for (const product of MANY_ROWS) {
+    const shape = tiny
+      ? { ...product, outputs: 64, width: 64, rows: 64 }
+      : product;
+    const { name, rows, format, width, outputs } = shape;
+    const chosen = chooseTile(rows, outputs);
+    const rates: string[] = [];
+    for (const tile of TILES) {
+      const seconds = await bench.tiles(shape, rows, tile);
+      const rate = 2 * rows * width * outputs / seconds / 1e12;
+      const text = rate.toFixed(tiny ? 4 : 1);
+      rates.push((tile === chosen ? `[${text}]` : text).padStart(7));
+    }
     console.log(
-      `${product.name.padEnd(10)} ${rows} rows ${product.format}: ` +
-        `${(seconds * 1e6).toFixed(0)} us, ${flops.toFixed(2)} TFLOP/s`,
+      `${name.padEnd(10)} ${rows} x ${width} x ${outputs} ${format}`.padEnd(
+        36,
+      ) +
+        rates.join(" "),
     );
   }
   gpu.destroy();
@@ -179,8 +229,9 @@ class KernelBench {
     // The head is larger than the working set.
     this.data = buffer(Math.max(bytes, bytes > 2 ** 22 ? 640 * 2 ** 20 : 0));
     this.scales = buffer(this.data.size / 4);
-    this.x = buffer(2 ** 25);
-    this.y = buffer(2 ** 25 + 2 ** 20);
+    const most = bytes > 2 ** 22 ? 2 ** 26 : 2 ** 20;
+    this.x = buffer(most);
+    this.y = buffer(most);
     this.map = gpu.createBuffer({ size: 4, usage: 0x8 | MAP_READ });
     this.fill(this.data, 0);
     this.fill(this.scales, 1);
@@ -247,14 +298,12 @@ class KernelBench {
   async tiles(
     { format, width, outputs }: Product,
     rows: number,
+    tile: MatmulTile,
   ): Promise<number> {
     const { valueBytes, scaleBytes } = weightLayout(format, width);
-    const pipeline = this.pipeline(matmulTilesWgsl(format, 4, false), {
-      K: width,
-      FIRST: 0,
-      PART: outputs,
-      OUTPUTS: outputs,
-    });
+    const code = matmulTilesWgsl({ format, lanes: 4, gated: false, tile });
+    const constants = { K: width, FIRST: 0, PART: outputs, OUTPUTS: outputs };
+    const pipeline = this.pipeline(code, constants);
     const params = this.gpu.createBuffer({ size: 16, usage: USAGE });
     this.gpu.queue.writeBuffer(params, 0, Uint32Array.of(rows, 0, 0, 0));
     const group = this.group(pipeline, [
@@ -272,8 +321,8 @@ class KernelBench {
       pass.setBindGroup(0, group);
       for (let i = 0; i < repeats; i++) {
         pass.dispatchWorkgroups(
-          Math.ceil(outputs / MATMUL_TILE),
-          Math.ceil(rows / MATMUL_TILE),
+          Math.ceil(outputs / tile.outputs),
+          Math.ceil(rows / tile.rows),
         );
       }
     });

@@ -1,8 +1,14 @@
 // Products by every kernel of the WebGPU device, against the reference: with
 // subgroups and without, and of weights that no binding holds whole.
+import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { WebGpuContext } from "../../../src/backends/webgpu/context.ts";
 import { createWebGpuDevice } from "../../../src/backends/webgpu/device.ts";
+import {
+  chooseTile,
+  LARGE_TILE,
+  SMALL_TILE,
+} from "../../../src/backends/webgpu/kernels/matmul_tiles.ts";
 import { detectPlatform } from "../../../src/platform/detect.ts";
 import { reference } from "../../ops/parity.ts";
 import {
@@ -12,6 +18,8 @@ import {
   runOps,
   type TestDevice,
   testGpu,
+  type TestTensor,
+  type TestWeight,
 } from "../../testing.ts";
 
 /** Of the largest result: float32 sums. */
@@ -19,6 +27,8 @@ const TOLERANCE = 3e-6;
 /** Rows of x: kernels of few rows, then tiles. */
 const ROWS = [1, 4, 65];
 const OUTPUTS = 70;
+/** The least product that takes the large tile, with the last ones cut off. */
+const MANY = 16 * LARGE_TILE.rows - 9;
 
 /** A device on the same GPU, some of whose properties are hidden. */
 function deviceOf(
@@ -58,24 +68,43 @@ if (context) {
           const w = randomTensor([OUTPUTS, width], { seed: width });
           for (const rows of ROWS) {
             const x = randomTensor([rows, width], { seed: rows });
-            const product = (on: TestDevice) =>
-              runOps(on, {
-                weights: { w: asWeight("matrix", w, format) },
-                record: ({ ops, weights, upload }) =>
-                  ops.matmul(upload(x), weights.w),
-              });
-            const expected = await product(reference);
-            const largest = expected.data.reduce(
-              (m, v) => Math.max(m, Math.abs(v)),
-              0,
-            );
-            assertTensorClose(await product(target), expected, {
-              atol: TOLERANCE * largest,
-              label: `${rows} x ${width}`,
-            });
+            await assertSameProduct(target, x, asWeight("matrix", w, format));
           }
         }
       });
     }
   }
+  const [all] = targets;
+  for (const format of ["f32", "q8", "q4"] as const) {
+    test(`matmul of ${format} with large tiles matches the reference`, async () => {
+      const width = format === "f32" ? 37 : 96;
+      const w = randomTensor([MANY, width], { seed: 1 });
+      const x = randomTensor([MANY, width], { seed: 2 });
+      await assertSameProduct(all!, x, asWeight("matrix", w, format));
+    });
+  }
 }
+
+async function assertSameProduct(
+  target: TestDevice,
+  x: TestTensor,
+  w: TestWeight,
+): Promise<void> {
+  const product = (on: TestDevice) =>
+    runOps(on, {
+      weights: { w },
+      record: ({ ops, weights, upload }) => ops.matmul(upload(x), weights.w),
+    });
+  const expected = await product(reference);
+  const largest = expected.data.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
+  assertTensorClose(await product(target), expected, {
+    atol: TOLERANCE * largest,
+    label: x.shape.join(" x "),
+  });
+}
+
+test("chooseTile() takes the large tile where a GPU gets enough of them", () => {
+  assert.equal(chooseTile(MANY, MANY), LARGE_TILE);
+  assert.equal(chooseTile(MANY, MANY - LARGE_TILE.outputs), SMALL_TILE);
+  assert.equal(chooseTile(65, 70), SMALL_TILE);
+});

@@ -10,11 +10,15 @@ import {
   type MatmulRowsOptions,
   matmulRowsWgsl,
 } from "../kernels/matmul_rows.ts";
-import { MATMUL_TILE, matmulTilesWgsl } from "../kernels/matmul_tiles.ts";
+import {
+  chooseTile,
+  type MatmulTilesOptions,
+  matmulTilesWgsl,
+} from "../kernels/matmul_tiles.ts";
 import type { SubgroupFeatures } from "../features.ts";
 import { grid, type Recorder } from "../recorder.ts";
 import type { Binding, WebGpuTensor } from "../tensors.ts";
-import type { WebGpuWeight, WeightPart } from "../weights.ts";
+import type { WebGpuWeight } from "../weights.ts";
 
 /** For products of many rows, which use no subgroups. */
 export const PLAIN_LINEAR: SubgroupFeatures = {
@@ -117,12 +121,22 @@ export function recordProduct(
         workgroups: grid(Math.ceil(part.rows / MATMUL_ROWS_OUTPUTS)),
       });
     } else {
+      const tile = chooseTile(rows, part.rows);
       r.dispatch({
         ...common,
-        code: tilesCode(weight, gates.length > 0),
+        code: tilesCode({
+          format: weight.format,
+          lanes: width % 4 === 0 ? 4 : 1,
+          gated: gates.length > 0,
+          tile,
+        }),
         constants: { ...common.constants, K: width },
         params: [rows],
-        workgroups: tileGroups(rows, part),
+        workgroups: [
+          Math.ceil(part.rows / tile.outputs),
+          Math.ceil(rows / tile.rows),
+          1,
+        ],
       });
     }
   }
@@ -142,17 +156,6 @@ function threadsFor(
   return { threads, subgroupSize: fits ? subgroupSize : 0, enablesSubgroups };
 }
 
-function tileGroups(
-  rows: number,
-  part: WeightPart,
-): readonly [number, number, number] {
-  return [
-    Math.ceil(part.rows / MATMUL_TILE),
-    Math.ceil(rows / MATMUL_TILE),
-    1,
-  ];
-}
-
 const rowsCodes = new Map<string, string>();
 
 /** The same string for the same kernel: it is the key of its pipelines. */
@@ -167,12 +170,12 @@ function rowsCode(options: MatmulRowsOptions): string {
 
 const tilesCodes = new Map<string, string>();
 
-function tilesCode({ format, rowSize }: WebGpuWeight, gated: boolean): string {
-  const lanes = rowSize % 4 === 0 ? 4 : 1;
-  const key = `${format},${lanes},${gated}`;
+function tilesCode(options: MatmulTilesOptions): string {
+  const { format, lanes, gated, tile } = options;
+  const key = [format, lanes, gated, ...Object.values(tile)].join();
   let code = tilesCodes.get(key);
   if (code === undefined) {
-    tilesCodes.set(key, code = matmulTilesWgsl(format, lanes, gated));
+    tilesCodes.set(key, code = matmulTilesWgsl(options));
   }
   return code;
 }
