@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { execFileSync } from "node:child_process";
+import { table, updatePage } from "../results_page.ts";
 import type { DecoderWork } from "./decoder_work.ts";
 import type { Figures } from "./measure.ts";
 
@@ -26,27 +27,17 @@ const RATES: readonly (readonly [string, string])[] = [
   ["decode 4096", "decode at 4096, tokens/s"],
 ];
 
-const TITLE = "# Results at real size";
-const EXPLANATION =
-  "Written by `bench/real_size.ts`, a section for each runtime when it was last measured. " +
-  "Weights are synthetic. Engines take turns; figures are medians, and the last column compares the best turns, " +
-  "which other work on the machine disturbed least. Prefill ends with the first token chosen. " +
-  "Peak is the most resident memory of a process, pages of a mapped file included; anonymous is without them, at the end.";
-
-/**
- * The page: sections of the runtimes that were measured, and those that
- * `before`, the page as it was, has of others.
- */
+/** The page `before` with sections of the runtimes that were measured. */
 export function renderResults(results: Results, before: string): string {
-  const { runtimes } = results;
-  const kept = before.split(/^(?=## )/m).slice(1).filter((section) =>
-    !runtimes.some((runtime) => section.startsWith(`## ${runtime} `))
+  return updatePage(
+    before,
+    new Map(
+      results.runtimes.map((runtime) => [
+        `${runtime} `,
+        renderSection(results, runtime),
+      ]),
+    ),
   );
-  const sections = [
-    ...runtimes.map((runtime) => renderSection(results, runtime)),
-    ...kept.map((section) => section.trim()),
-  ];
-  return [TITLE, EXPLANATION, ...sections.toSorted()].join("\n\n") + "\n";
 }
 
 function renderSection(results: Results, runtime: string): string {
@@ -240,15 +231,6 @@ function towersTable({ figures, threads }: Results, runtime: string): string {
     ["towers", "picture of 768 x 768, s", "clip of 30 s, s", "peak memory"],
     rows,
   );
-}
-
-function table(head: readonly string[], rows: readonly string[][]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-  return [
-    line(head),
-    line(head.map(() => "---")),
-    ...rows.filter((cells) => cells.length > 0).map(line),
-  ].join("\n");
 }
 
 function megabytes(bytes: number): string {

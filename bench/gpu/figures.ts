@@ -1,0 +1,63 @@
+// What the benches of a GPU print, read again: lines of a name, of what was
+// timed, and of figures.
+
+/** What was printed for one thing that was timed. */
+export interface GpuFigure {
+  /** A size of the model, or a tower. */
+  readonly name: string;
+  /** Such as `decode at 128`; of a tower the number format. */
+  readonly what: string;
+  /** Higher is better for tokens a second, lower for milliseconds. */
+  readonly value: number;
+  readonly unit: "tok/s" | "ms";
+}
+
+/** Columns of `print()` in the benches of decoders: `E2B    prefill 2048 ...`. */
+const NAME_END = 6;
+const WHAT_END = 37;
+
+/** Reads a line; `undefined` when it holds no figure of these. */
+export function parseGpuLine(line: string): GpuFigure | undefined {
+  const tower = /^((?:image|audio) .*?) (\w+): ([\d.]+) ms\b/.exec(line);
+  if (tower) {
+    const [, name, what, value] = tower;
+    return { name: name!, what: what!, value: Number(value), unit: "ms" };
+  }
+  const name = line.slice(0, NAME_END).trim();
+  const what = line.slice(NAME_END, WHAT_END).trim();
+  const rate = /^ ([\d.]+) tok\/s\b/.exec(line.slice(WHAT_END));
+  if (!/^\w+$/.test(name) || !/^(decode|prefill)/.test(what) || !rate) {
+    return undefined;
+  }
+  return { name, what, value: Number(rate[1]), unit: "tok/s" };
+}
+
+/** Figures of several rounds. */
+export class GpuFigures {
+  readonly #values = new Map<string, number[]>();
+
+  /** Adds those of one round. */
+  add(lines: readonly string[]): void {
+    for (const line of lines) {
+      const figure = parseGpuLine(line);
+      if (figure === undefined) continue;
+      const key = `${figure.name} ${figure.what}`;
+      this.#values.set(key, [...this.#values.get(key) ?? [], figure.value]);
+    }
+  }
+
+  /** Names of what was timed: `E2B prefill 2048`. */
+  keys(): string[] {
+    return [...this.#values.keys()];
+  }
+
+  /** The median; `undefined` where nothing was measured. */
+  median(key: string): number | undefined {
+    const sorted = this.#values.get(key)?.toSorted((a, b) => a - b);
+    if (sorted === undefined) return undefined;
+    const middle = sorted.length >> 1;
+    return sorted.length % 2 === 1
+      ? sorted[middle]
+      : (sorted[middle - 1]! + sorted[middle]!) / 2;
+  }
+}
