@@ -257,9 +257,6 @@ testParity(
   })),
 );
 
-/** Devices that keep floats where halves would do. */
-const HALF_TOLERANCE = { rtol: 0, atol: 1e-2 };
-
 for (const target of (await devices()).slice(1)) {
   test(`stores of halves on ${target.name} hold what the reference holds`, async () => {
     for (const scenario of SCENARIOS) {
@@ -267,10 +264,9 @@ for (const target of (await devices()).slice(1)) {
       const halves = { ...scenario, spec };
       const expected = await runScenario(reference, halves);
       const found = await runScenario(target, halves);
-      const tolerance = target.kind === "wasm" ? TOLERANCE : HALF_TOLERANCE;
       found.forEach((step, i) =>
         assertClose(step, expected[i]!, {
-          ...tolerance,
+          ...TOLERANCE,
           label: `${scenario.label}, step ${i}`,
         })
       );

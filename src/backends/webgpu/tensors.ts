@@ -1,7 +1,9 @@
 // What the WebGPU device hands out: tensors of a step and key-value stores, and
 // the memory behind them.
+import { type CacheDtype, STORAGE_BYTES } from "../../core/dtype.ts";
 import type { Shape } from "../../core/shape.ts";
 import type { KvSpec, KvStore, Tensor } from "../../ops/ops.ts";
+import { kvWidth } from "./kernels/kv_store.ts";
 
 /** Bytes of an f32. */
 export const F32_BYTES = 4;
@@ -71,15 +73,13 @@ export class WebGpuTensor implements Tensor {
 /** What a kernel binds. */
 export type Binding = WebGpuTensor | StepBuffer | Region;
 
-/** Bytes of each element of a key-value store. */
-export const KV_BYTES = 4;
-
-/** A ring of keys and one of values, `[capacity, K, H]` each. */
+/** A ring of keys and one of values, see kernels/kv_store.ts. */
 export class WebGpuKvStore implements KvStore {
   readonly kvStore = true;
   readonly capacity: number;
   readonly kvHeads: number;
   readonly headDim: number;
+  readonly dtype: CacheDtype;
   readonly keys: Region;
   readonly values: Region;
   /** The device it belongs to. */
@@ -96,12 +96,15 @@ export class WebGpuKvStore implements KvStore {
     this.capacity = spec.capacity;
     this.kvHeads = spec.kvHeads;
     this.headDim = spec.headDim;
+    this.dtype = spec.dtype ?? "f32";
     this.keys = keys;
     this.values = values;
   }
 }
 
 /** Bytes of the keys of a store, and of its values. */
-export function ringBytes({ capacity, kvHeads, headDim }: KvSpec): number {
-  return KV_BYTES * capacity * kvHeads * headDim;
+export function ringBytes(
+  { capacity, kvHeads, headDim, dtype = "f32" }: KvSpec,
+): number {
+  return STORAGE_BYTES[dtype] * capacity * kvHeads * kvWidth(headDim);
 }

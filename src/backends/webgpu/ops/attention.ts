@@ -1,9 +1,15 @@
 // Key-value stores and the decoder's attention.
+import type { CacheDtype } from "../../../core/dtype.ts";
 import type { AttentionOptions, Ops, Segment } from "../../../ops/ops.ts";
 import { shapes } from "../../../ops/shapes.ts";
 import { appendKvWgsl } from "../kernels/append_kv.ts";
-import { ATTENTION_KEYS, attentionWgsl } from "../kernels/attention.ts";
+import {
+  ATTENTION_KEYS,
+  type AttentionKernel,
+  attentionWgsl,
+} from "../kernels/attention.ts";
 import { attentionMergeWgsl } from "../kernels/attention_merge.ts";
+import { kvWidth } from "../kernels/kv_store.ts";
 import { grid, type Recorder } from "../recorder.ts";
 import {
   F32_BYTES,
@@ -57,14 +63,15 @@ function append(
   k: WebGpuTensor,
   v: WebGpuTensor,
 ): void {
-  const size = store.kvHeads * store.headDim;
+  const { kvHeads, headDim, capacity, dtype } = store;
+  const vectors = kvHeads * kvWidth(headDim) / 4;
   r.dispatch({
-    code: appendKvWgsl,
-    constants: { SIZE: size },
+    code: appendKvCode(dtype, headDim % 4 === 0 ? 4 : 1),
+    constants: { KV_HEADS: kvHeads, WIDTH: headDim },
     reads: [k, v],
     writes: [store.keys, store.values],
-    params: [firstRow, rows, firstPosition, store.capacity],
-    workgroups: grid(Math.ceil(rows * size / 64)),
+    params: [firstRow, rows, firstPosition, capacity],
+    workgroups: grid(Math.ceil(rows * vectors / 64)),
   });
 }
 
@@ -76,12 +83,12 @@ function attend(
   { heads, window, scale }: AttentionOptions,
   { firstRow, rows, firstPosition }: Segment,
 ): void {
-  const { kvHeads, headDim, capacity } = store;
+  const { kvHeads, headDim, capacity, dtype } = store;
   const seen = Math.min(firstPosition + rows, window ?? Infinity);
   const splits = splitsFor(rows * kvHeads, seen);
   const shared = heads / kvHeads;
   const common = {
-    code: attentionCode(headDim, shared, splits > 1),
+    code: attentionCode({ width: headDim, shared, dtype, split: splits > 1 }),
     constants: {
       KV_HEADS: kvHeads,
       WINDOW: window ?? 0,
@@ -124,11 +131,17 @@ function splitsFor(groups: number, seen: number): number {
 const codes = new Map<string, string>();
 
 /** The same string for the same kernel: it is the key of its pipelines. */
-function attentionCode(width: number, shared: number, split: boolean): string {
-  const key = `${width},${shared},${split}`;
+function codeOf(key: string, make: () => string): string {
   let code = codes.get(key);
-  if (code === undefined) {
-    codes.set(key, code = attentionWgsl(width, shared, split));
-  }
+  if (code === undefined) codes.set(key, code = make());
   return code;
+}
+
+function appendKvCode(dtype: CacheDtype, lanes: 1 | 4): string {
+  return codeOf(`append,${dtype},${lanes}`, () => appendKvWgsl(dtype, lanes));
+}
+
+function attentionCode(kernel: AttentionKernel): string {
+  const key = Object.values(kernel).join();
+  return codeOf(key, () => attentionWgsl(kernel));
 }
