@@ -1,12 +1,14 @@
 // The model as generation sees it: sequences over caches, calls queued.
 import type {
   CausalLm,
+  ChooseInput,
   LmCallOptions,
   LmPrompt,
   LmSequence,
   Prefilled,
   PrefillRequest,
   StepInput,
+  TokenChooser,
 } from "../generation/causal_lm.ts";
 import type { DecoderInput } from "../models/gemma3n/decoder.ts";
 import type { SequenceCache } from "../models/gemma3n/sequence_cache.ts";
@@ -46,6 +48,17 @@ export class Gemma3nLanguageModel
   /** Most positions of a sequence. */
   get contextLength(): number {
     return this.#model.runtime.decoder.options.contextLength;
+  }
+
+  /** Choosing tokens where the decoder's device does, see {@link TokenChooser}. */
+  get chooser(): TokenChooser<Gemma3nSequence> | undefined {
+    const most = this.#model.runtime.decoder.mostChosen;
+    if (most === 0) return undefined;
+    return {
+      most,
+      choose: (inputs, count, options) => this.#choose(inputs, count, options),
+      takeBack: ({ cache }, count) => cache.crop(cache.length - count),
+    };
   }
 
   /** Starts sequences, see {@link CausalLm.prefill}. */
@@ -99,6 +112,22 @@ export class Gemma3nLanguageModel
       signal,
     );
     return outputs.map((output) => output.kept);
+  }
+
+  async #choose(
+    inputs: readonly ChooseInput<Gemma3nSequence>[],
+    count: number,
+    { signal }: LmCallOptions = {},
+  ): Promise<Int32Array[]> {
+    const { decoder } = this.#model.runtime;
+    const ids = inputs.map(({ sequence, id }) => ({
+      cache: sequence.cache,
+      id,
+    }));
+    return await this.#model.run(
+      () => decoder.choose(ids, count, signal),
+      signal,
+    );
   }
 
   async #open(

@@ -55,6 +55,37 @@ export interface LmCallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** One sequence's part of {@link TokenChooser.choose}. */
+export interface ChooseInput<S extends LmSequence = LmSequence> {
+  /** A sequence that is open. */
+  readonly sequence: S;
+  /** The id to append. */
+  readonly id: number;
+}
+
+/**
+ * A model that can choose tokens itself, each the likeliest, and so go on for
+ * some tokens before generation hears of any.
+ */
+export interface TokenChooser<S extends LmSequence = LmSequence> {
+  /** Most ids of one call, at least 1. */
+  readonly most: number;
+  /**
+   * Appends an id to each sequence, each at most once in a call, and then all
+   * but the last of the ids that it chooses, one after another. Gives what it
+   * chose: as many ids for every sequence, at least one and at most `count`. -1
+   * is an id that cannot be chosen, because a logit is NaN or none is above
+   * -Infinity; nothing comes after it.
+   */
+  choose(
+    inputs: readonly ChooseInput<S>[],
+    count: number,
+    options?: LmCallOptions,
+  ): Promise<Int32Array[]>;
+  /** Takes the last `count` ids of a sequence back, all of which its last call had chosen. */
+  takeBack(sequence: S, count: number): void;
+}
+
 /**
  * A language model as generation sees it.
  *
@@ -77,6 +108,8 @@ export interface CausalLm<
   readonly vocabSize: number;
   /** Most positions one sequence can have. */
   readonly contextLength: number;
+  /** Choosing tokens without generation, where the model has it. */
+  readonly chooser?: TokenChooser<S> | undefined;
   /**
    * Starts one sequence per request, in order. All or nothing: when it rejects,
    * nothing stays open.

@@ -40,6 +40,18 @@ export function argmax(logits: Float32Array): number {
 }
 
 /**
+ * Checks an id that the model chose.
+ *
+ * @throws {DeviceError} When it could choose none.
+ */
+export function requireChosen(id: number): void {
+  if (id >= 0) return;
+  throw new DeviceError(
+    "Cannot choose a token: a logit is NaN, or all are -Infinity; try another device or dtype",
+  );
+}
+
+/**
  * A sample from softmax(logits): the argmax of logits + Gumbel noise, the first
  * of equals. A pure function of logits and key.
  *

@@ -1,6 +1,6 @@
 // One sequence while it grows: its ids, the choice of the next one, and the
 // rules that end it.
-import { argmax, sampleToken } from "./choice.ts";
+import { argmax, requireChosen, sampleToken } from "./choice.ts";
 import type { LmPrompt } from "./causal_lm.ts";
 import type { ResolvedGenerationConfig } from "./generation_config.ts";
 import type { LogitsProcessor } from "./logits_processor.ts";
@@ -91,6 +91,29 @@ export class Continuation<P extends LmPrompt = LmPrompt> {
     return this.prompt.inputIds.length + this.tokens.length;
   }
 
+  /** How many tokens there may still be. */
+  get remaining(): number {
+    return this.maxLength - this.#length;
+  }
+
+  /** Whether every token is the likeliest by the model's own logits, and nothing else is asked of them. */
+  get isPlainGreedy(): boolean {
+    const { config, processors } = this.#options;
+    return !config.doSample && processors.length === 0 &&
+      !config.outputLogits && !config.outputScores &&
+      config.logprobs === undefined;
+  }
+
+  /**
+   * Takes the next token as the model chose it.
+   *
+   * @throws {DeviceError} When it could choose none.
+   */
+  accept(id: number): GeneratedToken {
+    requireChosen(id);
+    return this.#append(id, {});
+  }
+
   /** Chooses the next token from the model's logits `[V]`, which it overwrites. */
   advance(logits: Float32Array): GeneratedToken {
     const { config, processors, stream } = this.#options;
@@ -107,6 +130,21 @@ export class Continuation<P extends LmPrompt = LmPrompt> {
     const id = doSample
       ? sampleToken(logits, { seed: this.seed, step: this.#length, stream })
       : argmax(logits);
+    return this.#append(id, {
+      logits: outputLogits ? raw : undefined,
+      scores: outputScores ? logits.slice() : undefined,
+      logprobs: raw && logprobs !== undefined
+        ? stepLogprobs(raw, id, logprobs)
+        : undefined,
+    });
+  }
+
+  #append(
+    id: number,
+    { logits, scores, logprobs }: Partial<
+      Pick<GeneratedToken, "logits" | "scores" | "logprobs">
+    >,
+  ): GeneratedToken {
     this.#ids[this.#length] = id;
     const stopString = this.#watch(id);
     const token: GeneratedToken = {
@@ -114,11 +152,9 @@ export class Continuation<P extends LmPrompt = LmPrompt> {
       id,
       finishReason: this.#finishReason(id, stopString),
       stopString,
-      logits: outputLogits ? raw : undefined,
-      scores: outputScores ? logits.slice() : undefined,
-      logprobs: raw && logprobs !== undefined
-        ? stepLogprobs(raw, id, logprobs)
-        : undefined,
+      logits,
+      scores,
+      logprobs,
     };
     this.tokens.push(token);
     return token;

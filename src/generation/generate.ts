@@ -3,6 +3,7 @@
 import { InputError } from "../core/errors.ts";
 import { randomSeed } from "../core/random.ts";
 import type { CausalLm, LmPrompt, LmSequence } from "./causal_lm.ts";
+import { LiveBatch } from "./live_batch.ts";
 import {
   Continuation,
   type FinishReason,
@@ -60,9 +61,6 @@ export interface GenerateResult {
   /** With `logprobs`: per new token. */
   readonly logprobs?: StepLogprobs[][];
 }
-
-// Longest stretch of choosing before other work of the event loop gets a turn.
-const YIELD_AFTER_MS = 16;
 
 /**
  * Continues prompts, one or several together, until each has ended.
@@ -185,52 +183,25 @@ async function* run<P extends LmPrompt, S extends LmSequence>(
 ): AsyncGenerator<GeneratedToken[], void, void> {
   signal?.throwIfAborted();
   const prefilled = await lm.prefill(continuations, { signal });
-  let live = prefilled.map(({ sequence }, i) => ({
-    sequence,
-    continuation: continuations[i]!,
-  }));
-  let logits = prefilled.map((one) => one.logits);
+  const batch = new LiveBatch(
+    lm,
+    prefilled.map(({ sequence, logits }, i) => ({
+      sequence,
+      logits,
+      continuation: continuations[i]!,
+    })),
+  );
   try {
     while (true) {
-      const tokens = await chooseTokens(
-        live.map((one) => one.continuation),
-        logits,
-        signal,
-      );
-      const ended = live.filter((_, i) => tokens[i]!.finishReason);
-      const inputs = live.map(({ sequence }, i) => ({
-        sequence,
-        ids: [tokens[i]!.id],
-      })).filter((_, i) => !tokens[i]!.finishReason);
-      live = live.filter((_, i) => !tokens[i]!.finishReason);
-      if (ended.length > 0) await lm.release(ended.map((one) => one.sequence));
-
+      const tokens = await batch.nextTokens(signal);
+      await batch.releaseEnded();
       yield tokens;
-      if (live.length === 0) return;
+      if (batch.isEmpty) return;
       signal?.throwIfAborted();
-      logits = await lm.step(inputs, { signal });
     }
   } finally {
-    if (live.length > 0) await lm.release(live.map((one) => one.sequence));
+    await batch.releaseAll();
   }
-}
-
-async function chooseTokens(
-  continuations: readonly Continuation[],
-  logits: readonly Float32Array[],
-  signal: AbortSignal | undefined,
-): Promise<GeneratedToken[]> {
-  const tokens: GeneratedToken[] = [];
-  let turnStart = performance.now();
-  for (const [i, continuation] of continuations.entries()) {
-    if (performance.now() - turnStart > YIELD_AFTER_MS) {
-      await new Promise((resolve) => setTimeout(resolve, 0));
-      turnStart = performance.now();
-    }
-    signal?.throwIfAborted();
-    tokens.push(continuation.advance(logits[i]!));
-  }
-  return tokens;
 }
 
 function collect<P extends LmPrompt>(

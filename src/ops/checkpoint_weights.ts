@@ -104,8 +104,13 @@ export class CheckpointWeights implements WeightLoader {
     const { rows, rowBytes, dtype } = stored;
     const spec = { name: full, shape, kind };
     const format = this.#chooseFormat(spec, dtype);
-    const { sparseInput } = options;
-    const weight = this.#device.declareWeight({ ...spec, format, sparseInput });
+    const { sparseInput, optional } = options;
+    const weight = this.#device.declareWeight({
+      ...spec,
+      format,
+      sparseInput,
+      optional,
+    });
     this.#declared.push({
       name: full,
       weight,
@@ -118,10 +123,13 @@ export class CheckpointWeights implements WeightLoader {
 
   /** Streams all declared weights to the device, in blocks of rows. */
   async load(options: LoadOptions = {}): Promise<void> {
-    const totalBytes = this.#declared.reduce((sum, d) => sum + d.bytes, 0);
-    const totalTensors = this.#declared.length;
+    const wanted = this.#declared.filter(({ weight }) => !weight.leftOut);
+    const totalBytes = wanted.reduce((sum, d) => sum + d.bytes, 0);
+    const totalTensors = wanted.length;
     let loadedBytes = 0;
-    for await (const { declared, index, block } of ahead(this.#blocks())) {
+    for await (
+      const { declared, index, block } of ahead(this.#blocks(wanted))
+    ) {
       options.signal?.throwIfAborted();
       const { name, weight, format, map } = declared;
       loadedBytes += block.bytes.byteLength;
@@ -138,8 +146,10 @@ export class CheckpointWeights implements WeightLoader {
     }
   }
 
-  async *#blocks(): AsyncGenerator<DeclaredBlock> {
-    for (const [index, declared] of this.#declared.entries()) {
+  async *#blocks(
+    wanted: readonly Declared[],
+  ): AsyncGenerator<DeclaredBlock> {
+    for (const [index, declared] of wanted.entries()) {
       const { dtype } = this.#checkpoint.get(declared.name);
       const bytes = isBlockDtype(dtype) ? BLOCK_READ_BYTES : undefined;
       const blocks = this.#checkpoint.rowBlocks(declared.name, bytes);

@@ -3,6 +3,7 @@
 import type { BlockDtype, StorageDtype, WeightFormat } from "../core/dtype.ts";
 import { numel, type Shape } from "../core/shape.ts";
 import type { KvSpec, KvStore, Ops, Tensor, Weight } from "./ops.ts";
+import type { TokenOps } from "./token_ops.ts";
 
 /** Values along a row that share a scale. */
 const QUANTIZED_GROUP = 32;
@@ -42,6 +43,11 @@ export interface WeightSpec {
    * lay it out so that columns for zeros need not be read.
    */
   readonly sparseInput?: boolean | undefined;
+  /**
+   * Whether `allocate()` may leave it out where there is too little memory, see
+   * {@link Weight.leftOut}. Default false.
+   */
+  readonly optional?: boolean | undefined;
 }
 
 /** Whether a weight can be kept in other formats than f32. */
@@ -82,6 +88,8 @@ export interface SubmitOptions {
 export interface Device extends AsyncDisposable {
   readonly name: DeviceName;
   readonly ops: Ops;
+  /** Choosing tokens on the device; missing where the host does it as well. */
+  readonly tokens?: TokenOps | undefined;
   /** Makes room for a weight. Only before `allocate()`. */
   declareWeight(spec: WeightSpec): Weight;
   /**
@@ -116,7 +124,10 @@ export interface Device extends AsyncDisposable {
   freeKvStore(store: KvStore): void;
   /** Copies host values into the step. */
   upload(data: Float32Array, shape: Shape): Tensor;
-  /** Runs everything recorded; ends the step. */
+  /**
+   * Runs everything recorded; ends the step. A device whose queue keeps the
+   * order need not wait for it: what fails then fails a later step.
+   */
   submit(options?: SubmitOptions): Promise<void>;
   /** Runs everything recorded, brings these tensors back; ends the step. */
   read(

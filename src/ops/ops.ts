@@ -7,6 +7,7 @@
 // batch is ragged: rows of several sequences, one after another.
 import type { CacheDtype } from "../core/dtype.ts";
 import type { Shape } from "../core/shape.ts";
+import type { DecoderLayerOp } from "./decoder_layer.ts";
 
 /** A value of the step being recorded: a handle with no data. Never changes once made. */
 export interface Tensor {
@@ -16,6 +17,8 @@ export interface Tensor {
 /** A weight as the model sees it; its number format is the device's business. */
 export interface Weight {
   readonly shape: Shape;
+  /** Whether an optional weight had to be left out for want of memory; it cannot be used. */
+  readonly leftOut?: boolean | undefined;
 }
 
 /** Size of the keys and values of one layer of one sequence. */
@@ -206,6 +209,8 @@ export interface Ops {
   addToStreams(x: Tensor, y: Tensor): Tensor;
   /** Mean over the first dimension: `[A, ...]` -> `[...]`. */
   meanStreams(x: Tensor): Tensor;
+  /** A whole decoder layer, where a device has it; see decoder_layer.ts. */
+  readonly decoderLayer?: DecoderLayerOp;
 
   // Pictures: `[Y, X, C]`.
 

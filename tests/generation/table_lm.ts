@@ -8,7 +8,9 @@ import type {
   Prefilled,
   PrefillRequest,
   StepInput,
+  TokenChooser,
 } from "../../src/generation/causal_lm.ts";
+import { argmax } from "../../src/generation/choice.ts";
 
 /** Ids fed so far. */
 export class TableSequence {
@@ -30,6 +32,8 @@ export interface TableLmOptions {
   contextLength?: number;
   /** Runs at the start of each call, `step` counting from 0 for prefill. */
   onCall?: (step: number) => void;
+  /** Most ids that it chooses itself in a call; it chooses none unless given. */
+  chooses?: number;
 }
 
 /** Logits are `table[last id]`. */
@@ -38,8 +42,13 @@ export class TableLm implements CausalLm<LmPrompt, TableSequence> {
   readonly contextLength: number;
   /** Sequences that are open now. */
   readonly open: Set<TableSequence> = new Set();
+  /** Ids of sequences that were released, in that order. */
+  readonly released: number[][] = [];
   /** Sequences in each call: prefill, then steps. */
   readonly batchSizes: number[] = [];
+  /** Ids chosen in each call that let it choose. */
+  readonly chosenCounts: number[] = [];
+  readonly chooser: TokenChooser<TableSequence> | undefined;
   readonly #table: readonly Float32Array[];
   readonly #onCall: (step: number) => void;
 
@@ -48,6 +57,9 @@ export class TableLm implements CausalLm<LmPrompt, TableSequence> {
     this.vocabSize = table[0]!.length;
     this.contextLength = options.contextLength ?? 64;
     this.#onCall = options.onCall ?? (() => {});
+    if (options.chooses !== undefined) {
+      this.chooser = this.#chooser(options.chooses);
+    }
   }
 
   async prefill(
@@ -77,7 +89,38 @@ export class TableLm implements CausalLm<LmPrompt, TableSequence> {
   release(sequences: readonly TableSequence[]): void {
     for (const sequence of sequences) {
       assert.ok(this.open.delete(sequence), "released twice");
+      this.released.push(sequence.ids);
     }
+  }
+
+  #chooser(most: number): TokenChooser<TableSequence> {
+    return {
+      most,
+      choose: async (inputs, count, options = {}) => {
+        assert.ok(count >= 1 && count <= most, `asked for ${count} ids`);
+        await this.#call(inputs.length, options);
+        const ids = inputs.map(({ sequence, id }) => {
+          assert.ok(this.open.has(sequence), "stepped after release");
+          const chosen: number[] = [];
+          while (chosen.length < count && id >= 0) {
+            const logits = this.#feed(sequence, [id]);
+            id = logits.some(Number.isNaN) ? -1 : argmax(logits);
+            chosen.push(id);
+          }
+          return chosen;
+        });
+        const fewest = Math.min(...ids.map((chosen) => chosen.length));
+        this.chosenCounts.push(fewest);
+        inputs.forEach(({ sequence }, i) => {
+          sequence.ids.length -= ids[i]!.length - fewest;
+        });
+        return ids.map((chosen) => Int32Array.from(chosen.slice(0, fewest)));
+      },
+      takeBack: (sequence, count) => {
+        assert.ok(this.open.has(sequence), "taken back after release");
+        sequence.ids.length -= count;
+      },
+    };
   }
 
   async #call(size: number, { signal }: LmCallOptions): Promise<void> {

@@ -8,6 +8,7 @@ import type {
   WeightSpec,
 } from "../../ops/device.ts";
 import type { KvSpec, KvStore, Ops, Tensor, Weight } from "../../ops/ops.ts";
+import type { TokenOps } from "../../ops/token_ops.ts";
 import type { Platform } from "../../platform/platform.ts";
 import type { WebGpuContext } from "./context.ts";
 import { KvRegion } from "./kv_region.ts";
@@ -18,11 +19,12 @@ import {
   takeMemory,
   takeRegion,
 } from "./memory.ts";
-import { createOps } from "./ops.ts";
+import { createOps, createTokenOps } from "./ops.ts";
+import { TokenMemory } from "./ops/tokens.ts";
 import { Readback } from "./readback.ts";
 import { Recorder } from "./recorder.ts";
 import { Slots } from "./slots.ts";
-import { Slices } from "./slices.ts";
+import { type Slice, Slices } from "./slices.ts";
 import { encodeCopies, encodeDispatches } from "./step.ts";
 import { F32_BYTES, type WebGpuTensor } from "./tensors.ts";
 import { WebGpuWeight } from "./weights.ts";
@@ -47,9 +49,16 @@ const PLAN_MARGIN = 1.125;
 /** A binding may not be longer: kernels count bytes in 32 bits. */
 const MAX_BINDING_BYTES = 2 ** 31;
 
+/** How to run a step. */
+interface StepOptions extends SubmitOptions {
+  /** Whether to wait until it is done. */
+  readonly waits: boolean;
+}
+
 class WebGpuDevice implements Device {
   readonly name = "webgpu";
   readonly ops: Ops;
+  readonly tokens: TokenOps;
   private readonly context: WebGpuContext;
   private readonly onDispose: (() => void) | undefined;
   private readonly recorder = new Recorder();
@@ -59,10 +68,13 @@ class WebGpuDevice implements Device {
   private readonly slices: Slices;
   private readonly slots = new Slots();
   private readonly kvRegion = new KvRegion();
+  private readonly tokenMemory = new TokenMemory();
   private readonly weights: WebGpuWeight[] = [];
   private uploadBytes = 0;
   /** Bytes that a step may take. */
   private activationBytes = 0;
+  /** Whether steps were submitted that nobody has waited for. */
+  private queued = false;
   private state: "declaring" | "ready" | "disposed" = "declaring";
 
   constructor({ platform, context, onDispose }: WebGpuDeviceOptions) {
@@ -72,7 +84,12 @@ class WebGpuDevice implements Device {
     this.readback = new Readback(context.gpu, mapping);
     this.marker = new Readback(context.gpu, mapping);
     this.slices = new Slices(platform);
-    this.ops = createOps(this.recorder, context.subgroups);
+    this.ops = createOps(this.recorder, context.subgroups, context.limits);
+    this.tokens = createTokenOps(
+      this.recorder,
+      this.tokenMemory,
+      (action) => this.requireState("declaring", action),
+    );
   }
 
   declareWeight(spec: WeightSpec): Weight {
@@ -110,27 +127,25 @@ class WebGpuDevice implements Device {
 
   requiredBytes(): MemoryBytes {
     return {
-      weights: this.weights.reduce((sum, { bytes }) => sum + bytes, 0),
+      weights: this.takenWeights.reduce((sum, { bytes }) => sum + bytes, 0),
       kv: this.kvRegion.bytes,
-      activations: this.activationBytes,
+      activations: this.activationBytes + this.tokenMemory.region.bytes,
     };
   }
 
   async allocate(): Promise<void> {
     this.requireState("declaring", "take the memory");
-    const { context, kvRegion, recorder } = this;
-    await takeMemory(context, this.requiredBytes(), () => {
-      for (const { name, regions } of this.weights) {
-        for (const region of regions) takeRegion(context, name, region);
-      }
-      kvRegion.memory = takeBuffer(context, "key-value stores", kvRegion.bytes);
-      for (const slot of this.slots.all) {
-        slot.memory = takeBuffer(context, "activations", slot.bytes);
-      }
-      const bytes = Math.ceil(this.uploadBytes * PLAN_MARGIN);
-      recorder.uploads.memory = takeBuffer(context, "uploads", bytes);
-    });
-    await context.guard("map a buffer", () => this.marker.reserve(F32_BYTES));
+    try {
+      await this.takeAll();
+    } catch (error) {
+      const optional = this.weights.filter((weight) => weight.optional);
+      if (!(error instanceof DeviceError) || optional.length === 0) throw error;
+      this.freeAll();
+      for (const weight of optional) weight.leftOut = true;
+      await this.takeAll();
+    }
+    const { context, marker } = this;
+    await context.guard("map a buffer", () => marker.reserve(F32_BYTES));
     this.state = "ready";
   }
 
@@ -173,12 +188,19 @@ class WebGpuDevice implements Device {
   }
 
   async submit(options?: SubmitOptions): Promise<void> {
-    await this.read([], options);
+    await this.step([], { ...options, waits: false });
   }
 
-  async read(
+  read(
     tensors: readonly Tensor[],
-    { signal }: SubmitOptions = {},
+    options?: SubmitOptions,
+  ): Promise<Float32Array[]> {
+    return this.step(tensors, { ...options, waits: true });
+  }
+
+  private async step(
+    tensors: readonly Tensor[],
+    { signal, waits }: StepOptions,
   ): Promise<Float32Array[]> {
     this.requireState("ready", "run a step");
     const { recorder } = this;
@@ -192,7 +214,7 @@ class WebGpuDevice implements Device {
       const values = await this.run(
         kept,
         sizes.reduce((sum, size) => sum + size, 0),
-        signal,
+        { signal, waits },
       );
       signal?.throwIfAborted();
       let offset = 0;
@@ -210,7 +232,7 @@ class WebGpuDevice implements Device {
   private async run(
     kept: readonly WebGpuTensor[],
     bytes: number,
-    signal: AbortSignal | undefined,
+    { signal, waits }: StepOptions,
   ): Promise<ArrayBuffer> {
     const { context, recorder, slices } = this;
     const { gpu } = context;
@@ -219,30 +241,51 @@ class WebGpuDevice implements Device {
     if (uploads.bytes > 0) {
       gpu.queue.writeBuffer(uploads.memory!.buffer, 0, uploads.contents);
     }
-    let values = new ArrayBuffer(0);
     for (let first = 0;;) {
       const slice = slices.next(dispatches, first);
       const isLast = slice.end === dispatches.length;
+      if (isLast && !waits) {
+        this.queued = true;
+        await this.submitSlice(slice, [], undefined);
+        return new ArrayBuffer(0);
+      }
       // What brings nothing back is over when a few bytes can be read.
       const readback = isLast ? this.readback : this.marker;
       const wanted = isLast ? Math.max(F32_BYTES, bytes) : F32_BYTES;
+      let values = new ArrayBuffer(0);
       await context.guard("run a step", async () => {
         const target = await readback.reserve(wanted);
-        await slices.time(slice, async () => {
-          await context.checked("run a step", () => {
-            const encoder = gpu.createCommandEncoder();
-            encodeDispatches(context, encoder, recorder, slice);
-            if (isLast) encodeCopies(encoder, recorder, kept, target);
-            gpu.queue.submit([encoder.finish()]);
-          });
+        const work = async () => {
+          await this.submitSlice(slice, isLast ? kept : [], target);
           values = await readback.read(wanted);
-        });
+        };
+        // Time that includes other steps tells nothing about this one.
+        await (this.queued ? work() : slices.time(slice, work));
+        this.queued = false;
       });
-      if (isLast) return values;
+      if (isLast) {
+        await slices.pauseSometimes();
+        return values;
+      }
       await slices.pause();
       signal?.throwIfAborted();
       first = slice.end;
     }
+  }
+
+  private async submitSlice(
+    slice: Slice,
+    kept: readonly WebGpuTensor[],
+    target: GPUBuffer | undefined,
+  ): Promise<void> {
+    const { context, recorder } = this;
+    const { gpu } = context;
+    await context.checked("run a step", () => {
+      const encoder = gpu.createCommandEncoder();
+      encodeDispatches(context, encoder, recorder, slice);
+      if (target) encodeCopies(encoder, recorder, kept, target);
+      gpu.queue.submit([encoder.finish()]);
+    });
   }
 
   discard(): void {
@@ -253,18 +296,49 @@ class WebGpuDevice implements Device {
   [Symbol.asyncDispose](): Promise<void> {
     if (this.state !== "disposed") {
       this.state = "disposed";
-      const memories = [
-        ...this.weights.flatMap(({ regions }) => regions),
-        ...this.slots.all,
-        this.kvRegion,
-        this.recorder.uploads,
-      ];
-      for (const { memory } of memories) memory?.buffer.destroy();
+      this.freeAll();
       this.readback.destroy();
       this.marker.destroy();
       this.onDispose?.();
     }
     return Promise.resolve();
+  }
+
+  private get takenWeights(): readonly WebGpuWeight[] {
+    return this.weights.filter(({ leftOut }) => !leftOut);
+  }
+
+  private takeAll(): Promise<void> {
+    const { context, kvRegion, recorder, tokenMemory } = this;
+    return takeMemory(context, this.requiredBytes(), () => {
+      for (const group of recorder.groups.all) group.take(context);
+      for (const { name, regions } of this.takenWeights) {
+        for (const region of regions) {
+          if (!region.memory) takeRegion(context, name, region);
+        }
+      }
+      kvRegion.memory = takeBuffer(context, "key-value stores", kvRegion.bytes);
+      takeRegion(context, "tokens", tokenMemory.region);
+      for (const slot of this.slots.all) {
+        slot.memory = takeBuffer(context, "activations", slot.bytes);
+      }
+      const bytes = Math.ceil(this.uploadBytes * PLAN_MARGIN);
+      recorder.uploads.memory = takeBuffer(context, "uploads", bytes);
+    });
+  }
+
+  private freeAll(): void {
+    const memories = [
+      ...this.weights.flatMap(({ regions }) => regions),
+      ...this.slots.all,
+      this.kvRegion,
+      this.tokenMemory.region,
+      this.recorder.uploads,
+    ];
+    for (const owner of memories) {
+      owner.memory?.buffer.destroy();
+      owner.memory = undefined;
+    }
   }
 
   /** Gives every buffer of the step its memory. */

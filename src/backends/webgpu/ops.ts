@@ -1,14 +1,17 @@
 // The operations of the WebGPU device: each checks its arguments and records
 // dispatches of kernels.
 import type { Ops } from "../../ops/ops.ts";
+import type { TokenOps } from "../../ops/token_ops.ts";
 import type { SubgroupFeatures } from "./features.ts";
 import { attentionOps } from "./ops/attention.ts";
 import { dataOps } from "./ops/data.ts";
 import { decoderOps } from "./ops/decoder.ts";
+import { decoderLayerOp } from "./ops/decoder_layer.ts";
 import { elementwiseOps } from "./ops/elementwise.ts";
 import { linearOps } from "./ops/linear.ts";
 import { pictureOps } from "./ops/pictures.ts";
 import { soundOps } from "./ops/sound.ts";
+import { type TokenMemory, tokenOps } from "./ops/tokens.ts";
 import type { Recorder } from "./recorder.ts";
 
 /**
@@ -18,6 +21,7 @@ import type { Recorder } from "./recorder.ts";
 export function createOps(
   recorder: Recorder,
   subgroups: SubgroupFeatures,
+  limits: GPUSupportedLimits,
 ): Ops {
   const ops: Ops = {
     ...dataOps(recorder),
@@ -25,13 +29,27 @@ export function createOps(
     ...elementwiseOps(recorder),
     ...decoderOps(recorder),
     ...attentionOps(recorder),
+    decoderLayer: decoderLayerOp(recorder, subgroups, limits),
     ...pictureOps(recorder),
     ...soundOps(recorder),
   };
+  return wholeOps(recorder, ops);
+}
+
+/** Makes the operations on chosen tokens, likewise. */
+export function createTokenOps(
+  recorder: Recorder,
+  memory: TokenMemory,
+  requireDeclaring: (action: string) => void,
+): TokenOps {
+  return wholeOps(recorder, tokenOps(recorder, memory, requireDeclaring));
+}
+
+function wholeOps<O extends object>(recorder: Recorder, ops: O): O {
   const whole =
     <A extends unknown[], R>(name: string, op: (...args: A) => R) =>
     (...args: A) => recorder.whole(name, () => op(...args));
   return Object.fromEntries(
     Object.entries(ops).map(([name, op]) => [name, whole(name, op)]),
-  ) as unknown as Ops;
+  ) as O;
 }

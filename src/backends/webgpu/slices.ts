@@ -23,6 +23,8 @@ export interface Slice {
 export class Slices {
   private readonly platform: Platform;
   private budget = FIRST_BUDGET;
+  /** When the event loop ran for the last time, as far as is known. */
+  private paused = 0;
 
   constructor(platform: Platform) {
     this.platform = platform;
@@ -51,8 +53,17 @@ export class Slices {
   }
 
   /** Lets the event loop run. */
-  pause(): Promise<void> {
-    return this.platform.yieldToEventLoop();
+  async pause(): Promise<void> {
+    await this.platform.yieldToEventLoop();
+    this.paused = this.platform.now();
+  }
+
+  /**
+   * Lets it run where that was long ago: short steps that need no other
+   * waiting would keep it for themselves.
+   */
+  async pauseSometimes(): Promise<void> {
+    if (this.platform.now() - this.paused > SLICE_MS) await this.pause();
   }
 }
 

@@ -52,6 +52,9 @@ export class WebGpuWeight implements Weight {
   readonly parts: readonly WeightPart[];
   /** Whether the rows it multiplies are mostly zeros; it lies as others do. */
   readonly sparseInput: boolean;
+  /** Whether it may be left out. */
+  readonly optional: boolean;
+  leftOut = false;
   /** The device it belongs to. */
   readonly device: symbol;
   /** The whole weight where the GPU wants another order than the checkpoint, until it is complete. */
@@ -67,6 +70,7 @@ export class WebGpuWeight implements Weight {
     this.kind = spec.kind;
     this.format = spec.format ?? "f32";
     this.sparseInput = spec.sparseInput === true;
+    this.optional = spec.optional === true;
     if (this.format !== "f32" && !canQuantize(spec)) {
       throw new InputError(
         `Cannot keep weight "${spec.name}" of shape ${

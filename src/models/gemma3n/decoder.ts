@@ -8,23 +8,25 @@ import {
 } from "../../core/errors.ts";
 import type { Checkpoint } from "../../io/checkpoint.ts";
 import {
-  checkedTensor,
   CheckpointWeights,
   type LoadOptions,
 } from "../../ops/checkpoint_weights.ts";
 import type { Device } from "../../ops/device.ts";
-import type { Weight } from "../../ops/ops.ts";
-import { decodeRows } from "../../quant/blocks.ts";
 import type { CheckpointNames } from "./checkpoint_names.ts";
-import type { Gemma3nConfig, Gemma3nTextConfig } from "./config.ts";
+import type { Gemma3nConfig } from "./config.ts";
 import { type DecoderOutput, OutputCollector } from "./decoder_output.ts";
-import { DecoderSteps, type StepResult } from "./decoder_step.ts";
-import { hardEmbedderWeights } from "./multimodal_embedder.ts";
-import { PerLayerEmbeddings } from "./per_layer_inputs.ts";
+import { decoderParts } from "./decoder_parts.ts";
+import {
+  type ChooseInput,
+  DecoderSteps,
+  type StepResult,
+} from "./decoder_step.ts";
 import { kvSpecs, SequenceCache } from "./sequence_cache.ts";
 import { scheduleSteps } from "./step_schedule.ts";
-import { PER_LAYER_TABLE, textWeights } from "./text_weights.ts";
-import type { HardEmbedders, SoftTokens } from "./token_embeddings.ts";
+import type { DecoderParts } from "./step_recorder.ts";
+import { PER_LAYER_TABLE } from "./text_weights.ts";
+import { type SoftTokens, textVocabSize } from "./token_embeddings.ts";
+import { runTokens } from "./token_run.ts";
 import { weightFormats } from "./weight_formats.ts";
 
 /** Sizes fixed when the decoder is loaded. */
@@ -62,6 +64,8 @@ export interface DecoderRunOptions {
 
 /** Rows of a step that gives hidden states, which all live to its end. */
 const HIDDEN_STATES_CHUNK = 16;
+/** Most steps in a row whose tokens the device chooses. */
+const CHOSEN_SLOTS = 8;
 
 /** A loaded decoder. Calls must not overlap: the model queues them. */
 export class Decoder {
@@ -69,6 +73,7 @@ export class Decoder {
   readonly options: DecoderOptions;
   readonly #device: Device;
   readonly #steps: DecoderSteps;
+  readonly #parts: DecoderParts;
   readonly #loader: CheckpointWeights;
 
   /** Declares everything on the device, checking the checkpoint; nothing is read or allocated. */
@@ -88,20 +93,11 @@ export class Decoder {
       weightFormats(options.dtype),
     );
     this.#loader = root;
-    const { textConfig } = config;
-    this.#steps = new DecoderSteps({
-      device,
-      config,
-      weights: textWeights(
-        root.scope(names.text),
-        textConfig,
-        headLoader(root, names, textConfig),
-      ),
-      hard: hardEmbedders(root.scope(names.model), config),
-      table: perLayerTable(checkpoint, names.text, config),
-    });
+    this.#parts = decoderParts(device, checkpoint, names, config, root);
+    this.#steps = new DecoderSteps(this.#parts);
+    device.tokens?.reserve(CHOSEN_SLOTS, this.#chosenRows);
     const specs = kvSpecs(
-      textConfig,
+      config.textConfig,
       options.contextLength,
       options.prefillChunk,
       options.cacheDtype,
@@ -133,17 +129,25 @@ export class Decoder {
     const chunk = Math.min(prefillChunk, contextLength);
     const hiddenChunk = Math.min(chunk, HIDDEN_STATES_CHUNK);
     const specs = kvSpecs(textConfig, contextLength, prefillChunk, cacheDtype);
-    const plan = (sequences: number[], keep: number, hiddenStates = false) =>
-      this.#steps.plan(sequences, keep, specs, {
-        fastPrefill: this.options.fastPrefill,
-        outputHiddenStates: hiddenStates,
-        contextLength,
-      });
+    const planOptions = {
+      fastPrefill: this.options.fastPrefill,
+      contextLength,
+      specs,
+    };
+    const plan = (
+      sequences: number[],
+      keep: number,
+      outputHiddenStates = false,
+    ) =>
+      this.#steps.plan(sequences, keep, { ...planOptions, outputHiddenStates });
     const separate = (rows: number) => Array<number>(rows).fill(1);
     plan([chunk], chunk);
     plan([chunk], Math.min(chunk, this.#steps.logitsRows));
     plan(separate(chunk), 1);
     plan(separate(hiddenChunk), 1, true);
+    if (this.#device.tokens) {
+      this.#steps.planChoice(this.#chosenRows, planOptions);
+    }
   }
 
   /**
@@ -232,6 +236,42 @@ export class Decoder {
     return collector.outputs;
   }
 
+  /**
+   * Most tokens of {@link choose}: 0 where the host must choose, 1 where the
+   * device cannot feed what it has chosen.
+   */
+  get mostChosen(): number {
+    if (this.#device.tokens === undefined) return 0;
+    if (this.#parts.table.weight === undefined) return 1;
+    // A cache can be cropped by a chunk.
+    return Math.min(CHOSEN_SLOTS, this.options.prefillChunk);
+  }
+
+  /**
+   * Feeds one id to each sequence, then `count - 1` that the device chooses,
+   * each the likeliest; gives the ids chosen, see {@link runTokens}.
+   */
+  async choose(
+    inputs: readonly ChooseInput[],
+    count: number,
+    signal?: AbortSignal,
+  ): Promise<Int32Array[]> {
+    for (const { cache, id } of inputs) {
+      this.#checkInput({ cache, ids: Int32Array.of(id), keep: 1 });
+    }
+    return await runTokens(this.#steps, inputs, count, {
+      rows: this.#chosenRows,
+      textVocabSize: textVocabSize(this.#parts.hard, this.config),
+      fastPrefill: this.options.fastPrefill,
+      signal,
+    });
+  }
+
+  /** Sequences of a step in which the device chooses. */
+  get #chosenRows(): number {
+    return Math.min(this.options.prefillChunk, this.#steps.logitsRows);
+  }
+
   /** Embeds one id of the audio or vision vocabulary by the hard path: D values. */
   hardEmbedding(id: number, signal?: AbortSignal): Promise<Float32Array> {
     return this.#steps.hardEmbedding(id, signal);
@@ -259,42 +299,4 @@ export class Decoder {
       );
     }
   }
-}
-
-function headLoader(
-  load: CheckpointWeights,
-  { head }: CheckpointNames,
-  { vocabSize, hiddenSize }: Gemma3nTextConfig,
-): (() => Weight) | undefined {
-  if (head === undefined) return undefined;
-  return () => load.weight("matrix", head, [vocabSize, hiddenSize]);
-}
-
-function hardEmbedders(
-  load: CheckpointWeights,
-  config: Gemma3nConfig,
-): HardEmbedders | undefined {
-  const { visionConfig, audioConfig, textConfig } = config;
-  if (visionConfig === undefined || audioConfig === undefined) return undefined;
-  const D = textConfig.hiddenSize;
-  return {
-    vision: hardEmbedderWeights(load.scope("embed_vision."), visionConfig, D),
-    audio: hardEmbedderWeights(load.scope("embed_audio."), audioConfig, D),
-  };
-}
-
-function perLayerTable(
-  checkpoint: Checkpoint,
-  prefix: string,
-  { textConfig }: Gemma3nConfig,
-): PerLayerEmbeddings {
-  const name = prefix + PER_LAYER_TABLE;
-  const { dtype } = checkedTensor(checkpoint, name, [
-    textConfig.vocabSizePerLayerInput,
-    textConfig.numHiddenLayers * textConfig.hiddenSizePerLayerInput,
-  ]);
-  return new PerLayerEmbeddings(
-    textConfig,
-    async (row) => decodeRows(await checkpoint.readRows(name, row, 1), dtype),
-  );
 }

@@ -1,25 +1,24 @@
-// One step of the decoder on its device: recorded from host values, run, and
-// its logits brought back.
-import type { Device } from "../../ops/device.ts";
-import type { KvSpec, Tensor } from "../../ops/ops.ts";
-import type { Gemma3nConfig } from "./config.ts";
-import type { PerLayerEmbeddings } from "./per_layer_inputs.ts";
-import { ropeTables } from "./rope.ts";
+// Steps of the decoder on its device: recorded, run, and their logits or the
+// chosen ids brought back.
+import { planChoice, type PlanOptions, planStep } from "./step_plans.ts";
 import type { SequenceCache } from "./sequence_cache.ts";
+import { type DecoderParts, StepRecorder } from "./step_recorder.ts";
 import { type ScheduledStep, scheduleSteps } from "./step_schedule.ts";
-import { textLogits, textModel, type TextStepOutput } from "./text_model.ts";
-import type { TextWeights } from "./text_weights.ts";
-import {
-  embedTokens,
-  type HardEmbedders,
-  type SoftTokens,
-} from "./token_embeddings.ts";
+import type { TextStepOutput } from "./text_model.ts";
+import type { SoftTokens } from "./token_embeddings.ts";
 
 /** What a step needs of each sequence. */
 export interface StepInput {
   readonly cache: SequenceCache;
   readonly ids: Int32Array;
   readonly soft?: SoftTokens | undefined;
+}
+
+/** What {@link DecoderSteps.choose} needs of each sequence. */
+export interface ChooseInput {
+  readonly cache: SequenceCache;
+  /** The id to feed. */
+  readonly id: number;
 }
 
 /** What a step gives for its kept rows: `[rows, V]` or, after the last norm, `[rows, D]`. */
@@ -33,17 +32,6 @@ export interface StepOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Host values of a step's rows. */
-interface StepValues {
-  readonly ids: Int32Array;
-  /** Soft token of each row that has one, D values. */
-  readonly soft: readonly (Float32Array | undefined)[];
-  /** `[rows, L * P]` */
-  readonly tableRows: Float32Array;
-  /** Stores of each part's sequence. */
-  readonly stores: readonly SequenceCache["stores"][];
-}
-
 /** What a step gives. */
 export interface StepOutput {
   /** What was asked for of the kept rows. */
@@ -52,25 +40,18 @@ export interface StepOutput {
   readonly hiddenStates: readonly Float32Array[];
 }
 
-/** Where the decoder's values are. */
-export interface DecoderParts {
-  readonly device: Device;
-  readonly config: Gemma3nConfig;
-  readonly weights: TextWeights;
-  readonly hard: HardEmbedders | undefined;
-  readonly table: PerLayerEmbeddings;
-}
-
 /** Logits brought back in one step, in bytes: 31 rows of the real vocabulary. */
 const LOGITS_BYTES = 32 * 1024 * 1024;
 
 /** Records and runs steps. */
 export class DecoderSteps {
   readonly #parts: DecoderParts;
+  readonly #recorder: StepRecorder;
 
   /** Runs on the parts of a decoder. */
   constructor(parts: DecoderParts) {
     this.#parts = parts;
+    this.#recorder = new StepRecorder(parts);
   }
 
   /** Runs one step for the sequences it names. */
@@ -79,8 +60,6 @@ export class DecoderSteps {
     step: ScheduledStep,
     options: StepOptions,
   ): Promise<StepOutput> {
-    const { device, table } = this.#parts;
-    const { signal } = options;
     const ids = new Int32Array(step.rows);
     const soft: (Float32Array | undefined)[] = [];
     for (const { input, first, segment } of step.parts) {
@@ -90,104 +69,98 @@ export class DecoderSteps {
         soft.push(tokens && this.#softRow(tokens, first + i));
       }
     }
-    const tableRows = await table.rows(ids, signal);
-    signal?.throwIfAborted();
+    const tableRows = await this.#readTableRows(ids, options.signal);
     const stores = step.parts.map(({ input }) => inputs[input]!.cache.stores);
-    let output: TextStepOutput;
-    try {
-      output = this.#record(step, { ids, soft, tableRows, stores }, options);
-    } catch (error) {
-      // A step that cannot be recorded must not stay half in the queue.
-      device.discard();
-      throw error;
-    }
+    const tokens = { ids, soft, tableRows };
+    const output = this.#recorder.whole(() =>
+      this.#recorder.step(step, { tokens, stores }, options)
+    );
     return await this.#finish(output, step.keep.length, options);
+  }
+
+  /**
+   * Runs `count` steps of one token for each sequence and lets the device
+   * choose what follows: `[count, inputs]`. A step takes what the one before
+   * it has chosen, without waiting for it.
+   */
+  async choose(
+    inputs: readonly ChooseInput[],
+    count: number,
+    { fastPrefill, signal }: Pick<StepOptions, "fastPrefill" | "signal">,
+  ): Promise<Float32Array> {
+    const { device } = this.#parts;
+    const recorder = this.#recorder;
+    const ids = Int32Array.from(inputs, ({ id }) => id);
+    const tableRows = await this.#readTableRows(ids, signal);
+    const soft = inputs.map(() => undefined);
+    const stores = inputs.map(({ cache }) => cache.stores);
+    for (let slot = 0;; slot++) {
+      const [step] = scheduleSteps(
+        inputs.map(({ cache }) => ({
+          pastLength: cache.length + slot,
+          newTokens: 1,
+          keep: 1,
+        })),
+        inputs.length,
+      );
+      const tokens = slot === 0 ? { ids, soft, tableRows } : { slot: slot - 1 };
+      const isLast = slot === count - 1;
+      const chosen = recorder.whole(() => {
+        recorder.choice(step!, { tokens, stores }, { fastPrefill, slot });
+        return isLast ? [device.tokens!.chosen(inputs.length)] : [];
+      });
+      if (isLast) {
+        const [values] = await device.read(chosen, { signal });
+        return values!.subarray(0, count * inputs.length);
+      }
+      await device.submit({ signal });
+    }
   }
 
   /** Embeds one id of the audio or vision vocabulary by the hard path: D values. */
   async hardEmbedding(id: number, signal?: AbortSignal): Promise<Float32Array> {
-    const embeds = this.#embed(Int32Array.of(id), [undefined]);
+    const ids = Int32Array.of(id);
+    const embeds = this.#recorder.embed({ ids, soft: [undefined] });
     const [values] = await this.#parts.device.read([embeds], { signal });
     return values!;
   }
 
-  /**
-   * Plans a step of `sequences[i]` rows of each sequence, of which `keep` are
-   * wanted, at the end of full caches of these sizes.
-   *
-   * Once with text alone and once with every kind of embedding: the vision and
-   * audio vocabularies pass through the width of their towers, which may be the
-   * widest there is.
-   */
+  /** Plans a step of `sequences[i]` rows of each sequence, of which `keep` are wanted. */
   plan(
     sequences: readonly number[],
     keep: number,
-    specs: readonly KvSpec[],
-    options: Omit<StepOptions, "output"> & { readonly contextLength: number },
+    options: PlanOptions & { readonly outputHiddenStates?: boolean },
   ): void {
-    const { device, config } = this.#parts;
-    const { textConfig, visionConfig, audioConfig } = config;
-    const { numHiddenLayers, hiddenSizePerLayerInput, hiddenSize } = textConfig;
-    const inputs = sequences.map((newTokens) => ({
-      pastLength: options.contextLength - newTokens,
-      newTokens,
+    const kept = sequences.reduce((sum, rows) => sum + Math.min(keep, rows), 0);
+    planStep(this.#parts, this.#recorder, {
+      outputHiddenStates: false,
+      ...options,
+      sequences,
       keep,
-    }));
-    const rows = sequences.reduce((sum, count) => sum + count, 0);
-    const [step] = scheduleSteps(inputs, rows);
-    const text = new Int32Array(rows);
-    const mixed = new Int32Array(rows).fill(visionConfig?.vocabOffset ?? 0);
-    if (rows > 2) mixed.set([0, 0, audioConfig?.vocabOffset ?? 0]);
-    const softRow = new Float32Array(hiddenSize);
-    const tableRows = new Float32Array(
-      rows * numHiddenLayers * hiddenSizePerLayerInput,
-    );
-    for (const ids of [text, mixed]) {
-      const soft = Array.from(
-        ids,
-        (_, t) => ids === mixed && t === 1 ? softRow : undefined,
-      );
-      device.plan(() => {
-        const caches = specs.map((spec) => device.createKvStore(spec));
-        const stores = sequences.map(() => caches);
-        const values = { ids, soft, tableRows, stores };
-        const { hidden, hiddenStates } = this.#record(step!, values, options);
-        const fits = step!.keep.length <= this.logitsRows;
-        return [fits ? this.#logits(hidden!) : hidden!, ...hiddenStates];
-      });
-    }
+      logits: kept <= this.logitsRows,
+    });
   }
 
-  /** Most rows whose logits come back in one step. */
+  /** Plans {@link choose} for so many sequences. */
+  planChoice(sequences: number, options: PlanOptions): void {
+    planChoice(this.#parts, this.#recorder, sequences, options);
+  }
+
+  /** Most rows whose logits there are in one step. */
   get logitsRows(): number {
     const rowBytes = 4 * this.#parts.config.textConfig.vocabSize;
     return Math.max(1, Math.floor(LOGITS_BYTES / rowBytes));
   }
 
-  #record(
-    step: ScheduledStep,
-    { ids, soft, tableRows, stores }: StepValues,
-    { fastPrefill, outputHiddenStates }: Omit<StepOptions, "output">,
-  ): TextStepOutput {
-    const { device, weights, config } = this.#parts;
-    const { textConfig } = config;
-    const positions = new Int32Array(step.rows);
-    for (const { segment } of step.parts) {
-      for (let i = 0; i < segment.rows; i++) {
-        positions[segment.firstRow + i] = segment.firstPosition + i;
-      }
-    }
-    const width = tableRows.length / step.rows;
-    return textModel(device.ops, weights, textConfig, {
-      embeds: this.#embed(ids, soft),
-      tableRows: device.upload(tableRows, [step.rows, width]),
-      segments: step.parts.map((part) => part.segment),
-      stores,
-      rope: ropeTables(device, textConfig, positions),
-      keep: step.keep,
-      fastPrefill: fastPrefill && !outputHiddenStates,
-      outputHiddenStates,
-    });
+  async #readTableRows(
+    ids: Int32Array,
+    signal: AbortSignal | undefined,
+  ): Promise<Float32Array | undefined> {
+    const { table } = this.#parts;
+    if (table.weight !== undefined) return undefined;
+    const rows = await table.read(ids, signal);
+    signal?.throwIfAborted();
+    return rows;
   }
 
   async #finish(
@@ -203,7 +176,7 @@ export class DecoderSteps {
     // All logits of many rows would not fit beside everything else.
     const fits = rows <= this.logitsRows;
     const asLogits = output === "logits";
-    const wanted = asLogits && fits ? this.#logits(hidden) : hidden;
+    const wanted = asLogits && fits ? this.#recorder.logits(hidden) : hidden;
     const [values, ...states] = await device.read([wanted, ...hiddenStates], {
       signal,
     });
@@ -226,21 +199,11 @@ export class DecoderSteps {
     for (let first = 0; first < rows; first += this.logitsRows) {
       const count = Math.min(this.logitsRows, rows - first);
       const part = hidden.subarray(first * D, (first + count) * D);
-      const logits = this.#logits(device.upload(part, [count, D]));
+      const logits = this.#recorder.logits(device.upload(part, [count, D]));
       const [values] = await device.read([logits], { signal });
       out.set(values!, first * V);
     }
     return out;
-  }
-
-  #logits(hidden: Tensor): Tensor {
-    const { device, weights, config } = this.#parts;
-    return textLogits(device.ops, weights, config.textConfig, hidden);
-  }
-
-  #embed(ids: Int32Array, soft: StepValues["soft"]): Tensor {
-    const { device, weights, hard, config } = this.#parts;
-    return embedTokens(device, weights, hard, config, ids, soft);
   }
 
   #softRow(tokens: SoftTokens, token: number): Float32Array | undefined {

@@ -1,7 +1,9 @@
 // Per-layer inputs: what each layer learns of a token directly, half from a
-// table that stays in its file and half projected from the embedding.
+// table and half projected from the embedding. The table stays in its file,
+// but for devices that choose tokens themselves and have room for it.
 // Transformers' get_per_layer_inputs and project_per_layer_inputs.
-import type { Ops, Tensor } from "../../ops/ops.ts";
+import type { Device } from "../../ops/device.ts";
+import type { Ops, Tensor, Weight } from "../../ops/ops.ts";
 import type { Gemma3nTextConfig } from "./config.ts";
 import type { TextWeights } from "./text_weights.ts";
 
@@ -18,24 +20,49 @@ const CACHED_ROWS = 256;
 export class PerLayerEmbeddings {
   readonly #read: ReadTableRow;
   readonly #config: Gemma3nTextConfig;
+  readonly #weight: Weight | undefined;
   /** Rows by id, least recently used first. */
   readonly #cache = new Map<number, Float32Array>();
 
-  /** Wraps a reader of rows. */
-  constructor(config: Gemma3nTextConfig, read: ReadTableRow) {
+  /** Wraps a reader of rows, and the whole table where a device may hold it. */
+  constructor(
+    config: Gemma3nTextConfig,
+    read: ReadTableRow,
+    weight: Weight | undefined,
+  ) {
     this.#config = config;
     this.#read = read;
+    this.#weight = weight;
+  }
+
+  /** The table on the device, if it is there. */
+  get weight(): Weight | undefined {
+    return this.#weight?.leftOut ? undefined : this.#weight;
+  }
+
+  /** What rows are multiplied by: sqrt(P). */
+  get scale(): number {
+    return Math.fround(Math.sqrt(this.#config.hiddenSizePerLayerInput));
   }
 
   /**
-   * Rows of `ids`, times sqrt(P): `[T, L * P]`. Ids beyond the table (the
-   * vision and audio vocabularies) use row 0.
+   * Records the rows of `ids`, scaled: `[T, L * P]`; from `rows`, which
+   * `read()` gave, where the table is not on the device.
    */
-  async rows(ids: Int32Array, signal?: AbortSignal): Promise<Float32Array> {
-    const { hiddenSizePerLayerInput: P, vocabSizePerLayerInput } = this.#config;
-    const width = this.#config.numHiddenLayers * P;
-    const scale = Math.fround(Math.sqrt(P));
-    const tokens = ids.map((id) => id < vocabSizePerLayerInput ? id : 0);
+  record(
+    device: Device,
+    ids: Int32Array,
+    rows: Float32Array | undefined,
+  ): Tensor {
+    if (rows) return device.upload(rows, [ids.length, this.#width]);
+    return device.ops.embedding(this.weight!, this.#tokens(ids), this.scale);
+  }
+
+  /** Reads the rows of `ids`, scaled: `[T, L * P]`. */
+  async read(ids: Int32Array, signal?: AbortSignal): Promise<Float32Array> {
+    const { scale } = this;
+    const width = this.#width;
+    const tokens = this.#tokens(ids);
     const rows = new Map<number, Float32Array>();
     await Promise.all(
       [...new Set(tokens)].map(async (id) =>
@@ -48,6 +75,16 @@ export class PerLayerEmbeddings {
       for (let i = 0; i < width; i++) out[t * width + i] = row[i]! * scale;
     });
     return out;
+  }
+
+  get #width(): number {
+    return this.#config.numHiddenLayers * this.#config.hiddenSizePerLayerInput;
+  }
+
+  /** Rows of the table: row 0 for ids beyond it, the vision and audio vocabularies. */
+  #tokens(ids: Int32Array): Int32Array {
+    const { vocabSizePerLayerInput } = this.#config;
+    return ids.map((id) => id < vocabSizePerLayerInput ? id : 0);
   }
 
   async #row(id: number, signal?: AbortSignal): Promise<Float32Array> {

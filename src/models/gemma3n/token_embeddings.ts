@@ -3,6 +3,7 @@
 // tokens as the towers made them. Transformers' Gemma3nModel.forward.
 import type { Device } from "../../ops/device.ts";
 import type { Tensor } from "../../ops/ops.ts";
+import type { TokenOps } from "../../ops/token_ops.ts";
 import type { Gemma3nConfig } from "./config.ts";
 import { embedHardTokens, type HardEmbedder } from "./multimodal_embedder.ts";
 import type { TextWeights } from "./text_weights.ts";
@@ -74,6 +75,30 @@ export function embedTokens(
   return tensors.length === 1
     ? tensors[0]!
     : device.ops.gatherRows(tensors, index);
+}
+
+/** Embeds the ids that the device has chosen, all of the text vocabulary: `[rows, D]`. */
+export function embedChosenTokens(
+  tokens: TokenOps,
+  w: TextWeights,
+  { textConfig }: Gemma3nConfig,
+  slot: number,
+  rows: number,
+): Tensor {
+  const scale = Math.fround(Math.sqrt(textConfig.hiddenSize));
+  return tokens.embedding(w.embedTokens, slot, rows, scale);
+}
+
+/** Ids below this are embedded by the decoder's tables alone. */
+export function textVocabSize(
+  hard: HardEmbedders | undefined,
+  { textConfig }: Gemma3nConfig,
+): number {
+  const { vocabSize, vocabSizePerLayerInput } = textConfig;
+  return Math.min(
+    vocabSizePerLayerInput,
+    hard?.vision.vocabOffset ?? vocabSize,
+  );
 }
 
 function sourceOf(

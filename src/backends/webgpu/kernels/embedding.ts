@@ -38,12 +38,30 @@ fn elementOf(row: u32, d: u32) -> f32 {
 `,
 };
 
-function embedding(format: WeightFormat): string {
-  const ids = format === "f32" ? 1 : 2;
-  return `${elementsWgsl}
+/** Ids of the host. */
+const HOST_IDS = `
 struct Params { rows: u32, tableFirst: u32, tableRows: u32 }
 
-@group(0) @binding(${ids}) var<storage, read> ids: array<u32>;
+fn idOf(t: u32) -> u32 { return ids[t]; }
+`;
+
+/** Ids that the device has chosen: numbers, from `params.first` on. */
+const CHOSEN_IDS = `
+struct Params { rows: u32, tableFirst: u32, tableRows: u32, first: u32 }
+
+override VOCAB: u32;
+
+fn idOf(t: u32) -> u32 {
+  return min(u32(max(ids[params.first + t], 0.0)), VOCAB - 1u);
+}
+`;
+
+function embedding(format: WeightFormat, chosen: boolean): string {
+  const ids = format === "f32" ? 1 : 2;
+  return `${elementsWgsl}${chosen ? CHOSEN_IDS : HOST_IDS}
+@group(0) @binding(${ids}) var<storage, read> ids: array<${
+    chosen ? "f32" : "u32"
+  }>;
 @group(0) @binding(${ids + 1}) var<storage, read_write> y: array<f32>;
 @group(0) @binding(${ids + 2}) var<uniform> params: Params;
 
@@ -58,11 +76,19 @@ fn main(
   let i = element(id, groups);
   let t = i / WIDTH;
   if (t >= params.rows) { return; }
-  let row = ids[t] - params.tableFirst; // wraps around before the first
+  let row = idOf(t) - params.tableFirst; // wraps around before the first
   if (row >= params.tableRows) { return; }
   y[i] = elementOf(row, i % WIDTH) * FACTOR;
 }
 `;
+}
+
+function ofEachFormat(chosen: boolean): Readonly<Record<WeightFormat, string>> {
+  return {
+    f32: embedding("f32", chosen),
+    q8: embedding("q8", chosen),
+    q4: embedding("q4", chosen),
+  };
 }
 
 /**
@@ -74,8 +100,13 @@ fn main(
  *
  * Dispatch: `T * D` threads in a grid of any width.
  */
-export const embeddingWgsl: Readonly<Record<WeightFormat, string>> = {
-  f32: embedding("f32"),
-  q8: embedding("q8"),
-  q4: embedding("q4"),
-};
+export const embeddingWgsl: Readonly<Record<WeightFormat, string>> =
+  ofEachFormat(false);
+
+/**
+ * The same for ids that the device has chosen: `ids` f32, of which row t takes
+ * element `first + t`. The whole table has `VOCAB` rows; an id outside takes
+ * the nearest one.
+ */
+export const chosenEmbeddingWgsl: Readonly<Record<WeightFormat, string>> =
+  ofEachFormat(true);

@@ -1,13 +1,13 @@
 // Views, moving data, looking rows up.
 import { InputError } from "../../../core/errors.ts";
 import { numel, type Shape } from "../../../core/shape.ts";
-import type { Ops } from "../../../ops/ops.ts";
+import type { Ops, Weight } from "../../../ops/ops.ts";
 import { shapes } from "../../../ops/shapes.ts";
 import { copyColumnsWgsl } from "../kernels/copy_columns.ts";
-import { embeddingWgsl } from "../kernels/embedding.ts";
+import { chosenEmbeddingWgsl, embeddingWgsl } from "../kernels/embedding.ts";
 import { gatherRowsWgsl } from "../kernels/gather_rows.ts";
 import { elementGrid, type Recorder } from "../recorder.ts";
-import type { WebGpuTensor } from "../tensors.ts";
+import type { Binding, WebGpuTensor } from "../tensors.ts";
 
 /** Operations of this group. */
 type DataOps = Pick<
@@ -34,7 +34,9 @@ export function dataOps(r: Recorder): DataOps {
       return gatherRows(r, sources.map((x) => r.own(x)), index, shape);
     },
     columns(x, first, count) {
-      const out = r.output(shapes.columns(x, first, count));
+      const shape = shapes.columns(x, first, count);
+      if (x.shape[0] === 1) return r.view(x, shape, first);
+      const out = r.output(shape);
       const [rows, xStride] = x.shape as readonly [number, number];
       const run = { rows, count, xFirst: first, xStride, yStride: count };
       copyColumns(r, r.own(x), out, { ...run, yFirst: 0 });
@@ -63,29 +65,53 @@ export function dataOps(r: Recorder): DataOps {
     },
     embedding(table, ids, scale) {
       const out = r.output(shapes.embedding(table, ids, scale));
-      const w = r.ownWeight("embedding", table, "matrix");
-      if (w.sparseInput) {
-        throw new InputError(
-          `Cannot record "embedding": weight "${w.name}" was declared with ` +
-            '"sparseInput"; declare it without',
-        );
-      }
-      const wanted = r.values(ids);
-      const [rows, width] = out.shape as readonly [number, number];
-      for (const { firstRow, rows: partRows, values, scales } of w.parts) {
-        const planes = w.format === "f32" ? [values] : [values, scales];
-        r.dispatch({
-          code: embeddingWgsl[w.format],
-          constants: { WIDTH: width, FACTOR: scale },
-          reads: [...planes, wanted],
-          writes: [out],
-          params: [rows, firstRow, partRows],
-          workgroups: elementGrid(rows * width),
-        });
-      }
+      lookUp(r, table, { ids: r.values(ids), out, scale });
       return out;
     },
   };
+}
+
+/** What {@link lookUp} is told. */
+export interface LookUp {
+  readonly ids: Binding;
+  /** Where the first id lies, when the device has chosen them. */
+  readonly firstChosen?: number;
+  /** `[T, D]` */
+  readonly out: WebGpuTensor;
+  readonly scale: number;
+}
+
+/** Records `out[t] = table[ids[t]] * scale`. */
+export function lookUp(
+  r: Recorder,
+  table: Weight,
+  { ids, firstChosen, out, scale }: LookUp,
+): void {
+  const w = r.ownWeight("embedding", table, "matrix");
+  if (w.sparseInput) {
+    throw new InputError(
+      `Cannot record "embedding": weight "${w.name}" was declared with ` +
+        '"sparseInput"; declare it without',
+    );
+  }
+  const [rows, width] = out.shape as readonly [number, number];
+  const isChosen = firstChosen !== undefined;
+  const codes = isChosen ? chosenEmbeddingWgsl : embeddingWgsl;
+  for (const { firstRow, rows: partRows, values, scales } of w.parts) {
+    const planes = w.format === "f32" ? [values] : [values, scales];
+    r.dispatch({
+      code: codes[w.format],
+      constants: {
+        WIDTH: width,
+        FACTOR: scale,
+        ...(isChosen && { VOCAB: w.shape[0]! }),
+      },
+      reads: [...planes, ids],
+      writes: [out],
+      params: [rows, firstRow, partRows, ...(isChosen ? [firstChosen] : [])],
+      workgroups: elementGrid(rows * width),
+    });
+  }
 }
 
 /** Records one dispatch for each source that rows are picked from. */

@@ -1,0 +1,113 @@
+// Choosing tokens on the GPU, in memory that outlives steps.
+import { InputError } from "../../../core/errors.ts";
+import { formatShape } from "../../../core/shape.ts";
+import type { Tensor } from "../../../ops/ops.ts";
+import type { TokenOps } from "../../../ops/token_ops.ts";
+import {
+  ARGMAX_CHUNK,
+  argmaxMergeWgsl,
+  argmaxWgsl,
+} from "../kernels/argmax.ts";
+import { copyColumnsWgsl } from "../kernels/copy_columns.ts";
+import { elementGrid, type Recorder } from "../recorder.ts";
+import { F32_BYTES, Region } from "../tensors.ts";
+import { lookUp } from "./data.ts";
+
+/** Bytes of a candidate: the order of its logit and its index. */
+const CANDIDATE_BYTES = 8;
+
+/** Where chosen ids lie: an f32 each, `[slots, rows]`. */
+export class TokenMemory {
+  rows = 0;
+  slots = 0;
+  region: Region = new Region(0);
+
+  /** Makes room. */
+  reserve(slots: number, rows: number): void {
+    this.slots = slots;
+    this.rows = rows;
+    this.region = new Region(slots * rows * F32_BYTES);
+  }
+}
+
+/** Operations on chosen tokens; `requireDeclaring` throws where nothing more can be reserved. */
+export function tokenOps(
+  r: Recorder,
+  memory: TokenMemory,
+  requireDeclaring: (action: string) => void,
+): TokenOps {
+  const first = (op: string, slot: number, rows: number) => {
+    requirePlace(op, memory, slot, rows);
+    return slot * memory.rows;
+  };
+  return {
+    reserve(slots, rows) {
+      requireDeclaring("reserve slots for tokens");
+      memory.reserve(slots, rows);
+    },
+    argmax(logits, slot) {
+      const [rows, vocab] = requireLogits("argmax", logits);
+      const params = [first("argmax", slot, rows)];
+      const chunks = Math.ceil(vocab / ARGMAX_CHUNK);
+      const bests = r.room(rows * chunks * CANDIDATE_BYTES);
+      r.dispatch({
+        code: argmaxWgsl,
+        constants: { VOCAB: vocab },
+        reads: [r.own(logits)],
+        writes: [bests],
+        workgroups: [chunks, rows, 1],
+      });
+      r.dispatch({
+        code: argmaxMergeWgsl,
+        constants: { CHUNKS: chunks },
+        reads: [bests],
+        writes: [memory.region],
+        params,
+        workgroups: [rows, 1, 1],
+      });
+    },
+    embedding(table, slot, rows, scale) {
+      const firstChosen = first("embedding", slot, rows);
+      const out = r.output([rows, table.shape[1]!]);
+      lookUp(r, table, { ids: memory.region, firstChosen, out, scale });
+      return out;
+    },
+    chosen(rows) {
+      const { slots } = memory;
+      first("chosen", 0, rows);
+      const out = r.output([slots, rows]);
+      r.dispatch({
+        code: copyColumnsWgsl,
+        reads: [memory.region],
+        writes: [out],
+        params: [slots, rows, 0, memory.rows, 0, rows],
+        workgroups: elementGrid(slots * rows),
+      });
+      return out;
+    },
+  };
+}
+
+/** Dimensions of logits `[T, V]`. */
+function requireLogits(op: string, { shape }: Tensor): [number, number] {
+  const [rows, vocab] = shape;
+  if (shape.length === 2 && rows! > 0 && vocab! > 0) return [rows!, vocab!];
+  throw new InputError(
+    `Cannot record "${op}": "logits" has shape ${
+      formatShape(shape)
+    }, wanted [T,V] with at least one row and one column`,
+  );
+}
+
+function requirePlace(
+  op: string,
+  { slots, rows: room }: TokenMemory,
+  slot: number,
+  rows: number,
+): void {
+  if (slot >= 0 && slot < slots && rows <= room) return;
+  throw new InputError(
+    `Cannot record "${op}": slot ${slot} with ${rows} rows lies outside the ` +
+      `${slots} slots of ${room} rows; reserve more before the memory is taken`,
+  );
+}

@@ -1,0 +1,167 @@
+// Tokens chosen on the GPU are those that the host chooses, and stay there.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { InputError } from "../../../src/core/errors.ts";
+import { argmax } from "../../../src/generation/choice.ts";
+import type { Device } from "../../../src/ops/device.ts";
+import {
+  assertClose,
+  asWeight,
+  devices,
+  randomTensor,
+  setUp,
+  type TestDevice,
+  testGpu,
+  type TestTensor,
+} from "../../testing.ts";
+
+const SLOTS = 3;
+const ROWS = 4;
+/** Around a vector, a workgroup and a chunk; and the real one. */
+const VOCABULARIES = [1, 2, 3, 63, 65, 257, 4095, 4096, 4097, 20001, 262400];
+
+/** A device with room for tokens and rows of `vocab` logits. */
+async function tokenDevice(
+  target: TestDevice,
+  rows: number,
+  vocab: number,
+): Promise<Device> {
+  const device = await target.create();
+  device.tokens!.reserve(SLOTS, ROWS);
+  const logits = new Float32Array(rows * vocab);
+  device.plan(() => {
+    device.tokens!.argmax(device.upload(logits, [rows, vocab]), SLOTS - 1);
+    return [device.tokens!.chosen(ROWS)];
+  });
+  await device.allocate();
+  return device;
+}
+
+/** What a device chooses of each row. */
+async function choose(device: Device, logits: TestTensor): Promise<number[]> {
+  const { tokens } = device;
+  tokens!.argmax(device.upload(logits.data, logits.shape), 0);
+  const rows = logits.shape[0]!;
+  const [ids] = await device.read([tokens!.chosen(rows)]);
+  return [...ids!.subarray(0, rows)];
+}
+
+const context = await testGpu();
+const target = (await devices()).find(({ kind }) => kind === "webgpu");
+if (context && target) {
+  test("argmax() chooses as the host does, whatever the vocabulary", async () => {
+    for (const vocab of VOCABULARIES) {
+      const rows = vocab > 1e5 ? 1 : ROWS;
+      await using device = await tokenDevice(target, rows, vocab);
+      for (const seed of [1, 2]) {
+        const logits = randomTensor([rows, vocab], { seed, scale: 30 });
+        const expected = Array.from(
+          { length: rows },
+          (_, t) => argmax(logits.data.subarray(t * vocab, (t + 1) * vocab)),
+        );
+        const label = `V = ${vocab}, seed ${seed}`;
+        assert.deepEqual(await choose(device, logits), expected, label);
+      }
+    }
+  });
+
+  test("argmax() takes the first of equals, and tells rows without a choice", async () => {
+    const vocab = 9001;
+    await using device = await tokenDevice(target, 1, vocab);
+    const row = (values: Record<number, number>, others = -5) => {
+      const data = new Float32Array(vocab).fill(others);
+      for (const [i, value] of Object.entries(values)) data[Number(i)] = value;
+      return { shape: [1, vocab], data };
+    };
+    const cases: [TestTensor, number][] = [
+      [row({ 17: 3, 300: 3, 4100: 3, 9000: 3 }), 17],
+      [row({ 4100: 3, 9000: 3 }), 4100],
+      [row({}), 0],
+      [row({ 8: -0, 5000: 0 }, -1), 8],
+      [row({ 8: 0, 5000: -0 }, -1), 8],
+      [row({ 100: 1e-40, 200: 2e-40 }, 0), 200],
+      [row({ 7000: -3e38 }, -Infinity), 7000],
+      [row({ 6999: Infinity }), 6999],
+      [row({ 4095: NaN, 9: Infinity }), -1],
+      [row({}, -Infinity), -1],
+    ];
+    for (const [logits, expected] of cases) {
+      if (expected >= 0) assert.equal(argmax(logits.data), expected);
+      else assert.throws(() => argmax(logits.data));
+      assert.deepEqual(await choose(device, logits), [expected]);
+    }
+    // A NaN whose sign is set comes last in the order of its bits.
+    const logits = row({});
+    new Uint32Array(logits.data.buffer)[5] = 0xffc00001;
+    assert.deepEqual(await choose(device, logits), [-1]);
+  });
+
+  test("embedding() looks up what earlier steps chose, in every format", async () => {
+    const [vocab, width] = [70, 64];
+    const table = randomTensor([vocab, width], { seed: 3 });
+    const ids = [69, 0, 33, 69];
+    for (const format of ["f32", "q8", "q4"] as const) {
+      const setup = await setUp({
+        ...target,
+        async create() {
+          const device = await target.create();
+          device.tokens!.reserve(SLOTS, ROWS);
+          return device;
+        },
+      }, {
+        weights: { table: asWeight("matrix", table, format) },
+        plan({ ops, weights }) {
+          ops.embedding(weights.table, new Int32Array(64 * ROWS), 1);
+        },
+      });
+      await using device = setup.device;
+      const tokens = device.tokens!;
+      const logits = new Float32Array(ROWS * vocab);
+      ids.forEach((id, t) => logits[t * vocab + id] = 1);
+      tokens.argmax(device.upload(logits, [ROWS, vocab]), 1);
+      await device.submit();
+      // A slot between, to which this writes nothing.
+      tokens.argmax(device.upload(logits.fill(-Infinity), [ROWS, vocab]), 2);
+      const [actual, nearest, expected] = await device.read([
+        tokens.embedding(setup.weights.table, 1, ROWS, 2.5),
+        tokens.embedding(setup.weights.table, 2, 1, 2.5),
+        device.ops.embedding(setup.weights.table, Int32Array.from(ids), 2.5),
+      ]);
+      assertClose(actual!, expected!, { label: format });
+      const [first] = await device.read([
+        device.ops.embedding(setup.weights.table, Int32Array.of(0), 2.5),
+      ]);
+      assertClose(nearest!, first!, { label: `${format}, no id` });
+    }
+  });
+
+  test("slots hold their ids until they are filled again", async () => {
+    const vocab = 5000;
+    await using device = await tokenDevice(target, 2, vocab);
+    const tokens = device.tokens!;
+    const expected: number[] = [];
+    for (let slot = 0; slot < SLOTS; slot++) {
+      const logits = randomTensor([2, vocab], { seed: slot });
+      for (const t of [0, 1]) {
+        expected.push(argmax(logits.data.subarray(t * vocab, (t + 1) * vocab)));
+      }
+      tokens.argmax(device.upload(logits.data, logits.shape), slot);
+      await device.submit();
+    }
+    const [ids] = await device.read([tokens.chosen(2)]);
+    assert.deepEqual([...ids!], expected);
+  });
+
+  test("slots that were not reserved are refused", async () => {
+    await using device = await tokenDevice(target, 1, 8);
+    const tokens = device.tokens!;
+    const logits = device.upload(new Float32Array(8), [1, 8]);
+    assert.throws(() => tokens.argmax(logits, SLOTS), InputError);
+    assert.throws(() => tokens.chosen(ROWS + 1), InputError);
+    assert.throws(() => tokens.reserve(9, 9), /before allocate/);
+    const flat = device.upload(new Float32Array(8), [8]);
+    assert.throws(() => tokens.argmax(flat, 0), /wanted \[T,V\]/);
+    device.discard();
+  });
+}
