@@ -35,6 +35,12 @@ export { Gemma3nTextModel } from "./src/api/gemma3n_text_model.ts";
 export type { GpuOption } from "./src/api/gpu_devices.ts";
 export type { CallOptions } from "./src/api/media_features.ts";
 export { type ModelInfo, modelInfo } from "./src/api/model_info.ts";
+export type { GpuLimitName } from "./src/backends/webgpu/context.ts";
+export type {
+  GpuFeatureInfo,
+  GpuInfo,
+} from "./src/backends/webgpu/gpu_info.ts";
+export type { DeviceName } from "./src/ops/device.ts";
 export type {
   CacheOptions,
   ForwardOptions,
@@ -48,7 +54,11 @@ export type {
   ModelForwardOptions,
   PastKeyValues,
 } from "./src/api/model_io.ts";
-export type { ModelOptions, SourceOptions } from "./src/api/model_options.ts";
+export type {
+  CacheDtypeOption,
+  ModelOptions,
+  SourceOptions,
+} from "./src/api/model_options.ts";
 export {
   createPipeline,
   type Pipeline,

@@ -1,9 +1,9 @@
 // Sizes of the decoder, from what the user asked for.
-import type { WeightFormat } from "../core/dtype.ts";
+import type { CacheDtype, WeightFormat } from "../core/dtype.ts";
 import { InputError } from "../core/errors.ts";
 import type { Gemma3nConfig } from "../models/gemma3n/config.ts";
 import type { DecoderOptions } from "../models/gemma3n/decoder.ts";
-import type { ModelOptions } from "./model_options.ts";
+import type { CacheDtypeOption, ModelOptions } from "./model_options.ts";
 
 const DEFAULT_CONTEXT_LENGTH = 4096;
 const DEFAULT_MAX_BATCH_SIZE = 4;
@@ -27,7 +27,7 @@ export function decoderOptions(
     maxBatchSize = DEFAULT_MAX_BATCH_SIZE,
     prefillChunk = DEFAULT_PREFILL_CHUNK,
     fastPrefill = true,
-    cacheDtype = dtype === "f32" ? "f32" : "f16",
+    cacheDtype: wanted = "auto",
   } = options;
   const counts = { contextLength, maxBatchSize, prefillChunk };
   for (const [name, value] of Object.entries(counts)) {
@@ -37,15 +37,32 @@ export function decoderOptions(
       );
     }
   }
-  if (cacheDtype !== "f32" && cacheDtype !== "f16") {
-    throw new InputError(
-      `Cannot load the model: "cacheDtype" is "${cacheDtype}", wanted "f32" or "f16"`,
-    );
-  }
+  const cacheDtype = resolveCacheDtype(wanted, dtype);
   if (contextLength > textConfig.maxPositionEmbeddings) {
     throw new InputError(
       `Cannot load the model: "contextLength" is ${contextLength}, the model was made for at most ${textConfig.maxPositionEmbeddings} tokens`,
     );
   }
   return { ...counts, fastPrefill, dtype, cacheDtype };
+}
+
+function resolveCacheDtype(
+  wanted: CacheDtypeOption,
+  dtype: WeightFormat,
+): CacheDtype {
+  switch (wanted) {
+    case "auto":
+      return dtype === "f32" ? "f32" : "f16";
+    case "f32":
+    case "f16":
+      return wanted;
+    default:
+      throw unknownCacheDtype(wanted satisfies never);
+  }
+}
+
+function unknownCacheDtype(name: string): Error {
+  return new InputError(
+    `Cannot load the model: "cacheDtype" is "${name}", wanted "f32", "f16" or "auto"`,
+  );
 }

@@ -3,7 +3,9 @@
 import { DeviceError } from "../core/errors.ts";
 import type { Device } from "../ops/device.ts";
 import type { Platform } from "../platform/platform.ts";
+import { isSoftware } from "../backends/webgpu/adapter.ts";
 import type { WebGpuContext } from "../backends/webgpu/context.ts";
+import type { GpuInfo } from "../backends/webgpu/gpu_info.ts";
 
 /** A GPU the caller brings: the entry to all of them, or one that is open. */
 export type GpuOption = GPU | GPUDevice;
@@ -12,6 +14,19 @@ export type GpuOption = GPU | GPUDevice;
 export function isGpuOption(device: unknown): device is GpuOption {
   return typeof device === "object" && device !== null &&
     ("requestAdapter" in device || "createCommandEncoder" in device);
+}
+
+/** The GPUs of devices. */
+const contexts = new WeakMap<Device, WebGpuContext>();
+
+/** What the GPU of a device is; `undefined` where it computes on the processor. */
+export async function deviceGpuInfo(
+  device: Device,
+): Promise<GpuInfo | undefined> {
+  const context = contexts.get(device);
+  if (context === undefined) return undefined;
+  const { gpuInfo } = await import("../backends/webgpu/gpu_info.ts");
+  return await gpuInfo(context);
 }
 
 /** Makes devices that share a GPU. */
@@ -37,11 +52,14 @@ export class GpuDevices {
       const { createWebGpuDevice } = await import(
         "../backends/webgpu/device.ts"
       );
-      return createWebGpuDevice({
+      const context = await (this.context ??= this.open());
+      const device = createWebGpuDevice({
         platform: this.platform,
-        context: await (this.context ??= this.open()),
+        context,
         onDispose: () => void this.release(),
       });
+      contexts.set(device, context);
+      return device;
     } catch (error) {
       await this.release();
       throw error;
@@ -84,13 +102,4 @@ export class GpuDevices {
       if (!(error instanceof DeviceError)) throw error;
     }
   }
-}
-
-/** Names of drivers that compute on the processor. */
-const SOFTWARE = /llvmpipe|lavapipe|swiftshader|software|basic render/i;
-
-function isSoftware(info: GPUAdapterInfo): boolean {
-  const { isFallbackAdapter } = info as { isFallbackAdapter?: boolean };
-  const name = `${info.vendor} ${info.architecture} ${info.description}`;
-  return isFallbackAdapter === true || SOFTWARE.test(name);
 }

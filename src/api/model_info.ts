@@ -1,12 +1,19 @@
 // What a checkpoint is and what it takes to run it, without loading it.
-import type { CheckpointDtype, WeightFormat } from "../core/dtype.ts";
+import type { GpuInfo } from "../backends/webgpu/gpu_info.ts";
+import type {
+  CacheDtype,
+  CheckpointDtype,
+  WeightFormat,
+} from "../core/dtype.ts";
 import { numel } from "../core/shape.ts";
 import type { ModelSource } from "../hub/source.ts";
 import { openCheckpoint } from "../io/checkpoint.ts";
 import { checkpointNames } from "../models/gemma3n/checkpoint_names.ts";
 import type { Gemma3nConfig } from "../models/gemma3n/config.ts";
 import { Decoder } from "../models/gemma3n/decoder.ts";
+import type { DeviceName } from "../ops/device.ts";
 import { decoderOptions } from "./decoder_options.ts";
+import { deviceGpuInfo } from "./gpu_devices.ts";
 import { countParameters, deviceFactory, resolveDtype } from "./devices.ts";
 import { defaultModel } from "./default_model.ts";
 import { readConfig } from "./model_config.ts";
@@ -28,6 +35,12 @@ export interface ModelInfo {
   readonly contextLength: number;
   /** Number format of most weights, as it would be loaded. */
   readonly dtype: WeightFormat;
+  /** Number format of keys and values, as it would be loaded. */
+  readonly cacheDtype: CacheDtype;
+  /** Where it would compute. */
+  readonly device: DeviceName;
+  /** The GPU, where it would compute on one. */
+  readonly gpu?: GpuInfo | undefined;
   /** Bytes of memory that the text decoder takes, as it would be loaded. */
   readonly memory: {
     readonly weights: number;
@@ -38,7 +51,8 @@ export interface ModelInfo {
 
 /**
  * Reads the headers and the config of a checkpoint, checks the decoder's
- * tensors, and computes the memory it would take with these options.
+ * tensors, and computes the memory it would take with these options. Where it
+ * would compute on a GPU, says what GPU that is, and tries its features.
  *
  * @param source As for `pipeline()`.
  * @throws As `pipeline()`, except that memory is not taken.
@@ -86,6 +100,9 @@ export async function modelInfo(
     storedBytes,
     contextLength: sizes.contextLength,
     dtype: format,
+    cacheDtype: sizes.cacheDtype,
+    device: measured.name,
+    gpu: await deviceGpuInfo(measured),
     memory: measured.requiredBytes(),
   };
 }

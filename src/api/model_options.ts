@@ -21,6 +21,9 @@ export interface SourceOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** How keys and values are kept; `"auto"` is f32 beside weights in float32, else f16. */
+export type CacheDtypeOption = "auto" | CacheDtype;
+
 /** Options of a model's `fromPretrained()`. */
 export interface ModelOptions extends SourceOptions {
   /** Where to compute. Default `"auto"`. */
@@ -39,11 +42,8 @@ export interface ModelOptions extends SourceOptions {
   readonly maxBatchSize?: number | undefined;
   /** Most tokens computed in one step. Default 512. */
   readonly prefillChunk?: number | undefined;
-  /**
-   * How keys and values are kept: `"f16"` takes half the memory. Default:
-   * `"f32"` for weights in float32, else `"f16"`.
-   */
-  readonly cacheDtype?: CacheDtype | undefined;
+  /** How keys and values are kept: `"f16"` takes half the memory. Default `"auto"`. */
+  readonly cacheDtype?: CacheDtypeOption | undefined;
   /** Skip layers that share keys and values for prompt tokens whose logits nobody wants. Default true. */
   readonly fastPrefill?: boolean | undefined;
   /** Told how many bytes and tensors of a part are loaded: of the decoder at first, of a tower when it is first used. */

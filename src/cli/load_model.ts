@@ -7,7 +7,7 @@ import {
   type PipelineTask,
 } from "../../mod.ts";
 import type { CommandContext } from "./context.ts";
-import type { ModelFlags } from "./options.ts";
+import { type ModelFlags, modelOptions } from "./options.ts";
 import type { Output } from "./output.ts";
 
 const BAR_LENGTH = 24;
@@ -18,16 +18,11 @@ const REDRAW_MS = 80;
 export async function loadPipeline(
   { terminal, errors, signal }: CommandContext,
   task: PipelineTask,
-  { model, revision, device, dtype, threads, contextLength }: ModelFlags,
+  flags: ModelFlags,
 ): Promise<Pipeline> {
   try {
-    return await pipeline(task, model, {
-      revision,
-      device,
-      dtype,
-      threads,
-      contextLength,
-      maxBatchSize: 1,
+    return await pipeline(task, flags.model, {
+      ...modelOptions(flags),
       signal,
       ...(terminal.isTerminal("stderr") &&
         { onProgress: showProgress(errors) }),

@@ -3,7 +3,9 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 
 import type {
+  CacheDtypeOption,
   DtypeOption,
+  ModelOptions,
   NamedDeviceOption,
   ThreadsOption,
 } from "../../mod.ts";
@@ -15,6 +17,7 @@ export interface ModelFlags {
   readonly revision?: string;
   readonly device?: NamedDeviceOption;
   readonly dtype?: DtypeOption;
+  readonly cacheDtype?: CacheDtypeOption;
   readonly threads?: ThreadsOption;
   readonly contextLength?: number;
 }
@@ -26,6 +29,7 @@ const DEVICES: readonly NamedDeviceOption[] = [
   "reference",
 ];
 const DTYPES: readonly DtypeOption[] = ["auto", "f32", "f16", "q8", "q4"];
+const CACHE_DTYPES: readonly CacheDtypeOption[] = ["auto", "f32", "f16"];
 
 /** Adds the options for loading a model. */
 export function addModelOptions(command: Command): Command {
@@ -47,6 +51,13 @@ export function addModelOptions(command: Command): Command {
       new Option("--dtype <name>", "format of the weights (default: auto)")
         .choices(DTYPES),
     )
+    .addOption(
+      new Option(
+        "--cache-dtype <name>",
+        "format of keys and values (default: auto)",
+      )
+        .choices(CACHE_DTYPES),
+    )
     .option(
       "--threads <count>",
       "threads to compute with, or auto (default: 1)",
@@ -57,6 +68,20 @@ export function addModelOptions(command: Command): Command {
       "most tokens of prompt and answer (default: the model's, at most 4096)",
       positiveInteger,
     );
+}
+
+/** The flags as options of the library; a command has one sequence at a time. */
+export function modelOptions(flags: ModelFlags): ModelOptions {
+  const { revision, device, dtype, cacheDtype, threads, contextLength } = flags;
+  return {
+    revision,
+    device,
+    dtype,
+    cacheDtype,
+    threads,
+    contextLength,
+    maxBatchSize: 1,
+  };
 }
 
 /** Reads a number above 0; anything else is a usage error. */

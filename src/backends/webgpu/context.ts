@@ -4,18 +4,32 @@ import { DeviceError } from "../../core/errors.ts";
 import { type SubgroupFeatures, testSubgroups } from "./features.ts";
 import { Pipelines } from "./pipelines.ts";
 
-/** What is wanted of a device beyond what every GPU has. */
-const WANTED_LIMITS = [
+/** Limits of a GPU that decide what fits and which kernels run. */
+export type GpuLimitName =
+  | "maxBufferSize"
+  | "maxStorageBufferBindingSize"
+  | "maxComputeWorkgroupStorageSize"
+  | "maxComputeInvocationsPerWorkgroup"
+  | "maxComputeWorkgroupSizeX"
+  | "maxStorageBuffersPerShaderStage";
+
+/** Limits that are wanted beyond what every GPU has. */
+export const WANTED_LIMITS: readonly GpuLimitName[] = [
   "maxBufferSize",
   "maxStorageBufferBindingSize",
   "maxComputeWorkgroupStorageSize",
   "maxComputeInvocationsPerWorkgroup",
   "maxComputeWorkgroupSizeX",
   "maxStorageBuffersPerShaderStage",
-] as const;
+];
 
 /** Makes kernels faster where it is. Deno has it, though its adapters do not list it. */
 const SUBGROUPS = "subgroups" as GPUFeatureName;
+/** Wanted where the adapter lists them. */
+const WANTED_FEATURES: readonly GPUFeatureName[] = [
+  "shader-f16",
+  "timestamp-query",
+];
 
 /** A GPU that was opened. */
 export class WebGpuContext {
@@ -144,11 +158,12 @@ async function requestDevice(adapter: GPUAdapter): Promise<GPUDevice> {
   const requiredLimits = Object.fromEntries(
     WANTED_LIMITS.map((name) => [name, adapter.limits[name]]),
   );
+  const listed = WANTED_FEATURES.filter((name) => adapter.features.has(name));
   const request = (requiredFeatures: GPUFeatureName[]) =>
     adapter.requestDevice({ requiredLimits, requiredFeatures });
   try {
     // Other runtimes refuse what is not listed, and the adapter stays usable.
-    return await request([SUBGROUPS]).catch(() => request([]));
+    return await request([SUBGROUPS, ...listed]).catch(() => request(listed));
   } catch (cause) {
     throw new DeviceError(
       'Cannot compute on "webgpu": the adapter gave no device; close other ' +
