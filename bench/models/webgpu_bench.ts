@@ -6,14 +6,9 @@
 // kernel, each in a pass of its own, which adds to every time.
 //
 //   deno run -A --no-check bench/models/webgpu_bench.ts [--tiny] [profile] [e2b] [e4b] [kernels]
-import { FORMAT_BLOCKS, type WeightFormat } from "../../src/core/dtype.ts";
-import { numel, type Shape } from "../../src/core/shape.ts";
 import { openGpu } from "../../src/backends/webgpu/context.ts";
 import { createWebGpuDevice } from "../../src/backends/webgpu/device.ts";
-import {
-  type Gemma3nConfig,
-  parseGemma3nConfig,
-} from "../../src/models/gemma3n/config.ts";
+import type { Gemma3nConfig } from "../../src/models/gemma3n/config.ts";
 import { ropeTables } from "../../src/models/gemma3n/rope.ts";
 import { kvSpecs } from "../../src/models/gemma3n/sequence_cache.ts";
 import { textLogits, textModel } from "../../src/models/gemma3n/text_model.ts";
@@ -22,174 +17,23 @@ import {
   textWeights,
 } from "../../src/models/gemma3n/text_weights.ts";
 import { embedTokens } from "../../src/models/gemma3n/token_embeddings.ts";
-import { weightFormats } from "../../src/models/gemma3n/weight_formats.ts";
-import type { Device, WeightSpec } from "../../src/ops/device.ts";
-import type { KvStore, Tensor, Weight } from "../../src/ops/ops.ts";
-import type { WeightLoader } from "../../src/ops/weight_loader.ts";
+import type { Device } from "../../src/ops/device.ts";
+import type { KvStore, Tensor } from "../../src/ops/ops.ts";
 import { createDenoPlatform } from "../../src/platform/deno.ts";
-import { quantize } from "../../src/quant/blocks.ts";
+import { type DecoderSize, E2B, E4B, TINY } from "./decoder_sizes.ts";
 import { GpuClock, kernelTable } from "./gpu_clock.ts";
+import {
+  type Declared,
+  declaringLoader,
+  fillWeights,
+  randomValues,
+} from "./random_weights.ts";
 import { benchKernels } from "./webgpu_kernels.ts";
 
-/** A decoder to time. */
-interface Size {
-  readonly name: string;
-  readonly config: Gemma3nConfig;
-  readonly contexts: readonly number[];
-  readonly prompt: number;
-  readonly chunk: number;
-}
-
-const CHUNK_BYTES = 16 * 2 ** 20;
 /** Steps before the clock starts. */
 const WARM_UP = 4;
 /** Steps that are timed kernel by kernel. */
 const PROFILED = 3;
-
-function size(
-  name: string,
-  layers: number,
-  intermediate: number,
-  shared: number,
-): Size {
-  const config = parseGemma3nConfig({
-    model_type: "gemma3n_text",
-    vocab_size: 262400,
-    vocab_size_per_layer_input: 262144,
-    hidden_size: 2048,
-    intermediate_size: intermediate,
-    num_hidden_layers: layers,
-    num_attention_heads: 8,
-    num_key_value_heads: 2,
-    head_dim: 256,
-    hidden_size_per_layer_input: 256,
-    laurel_rank: 64,
-    num_kv_shared_layers: shared,
-    sliding_window: 512,
-    max_position_embeddings: 32768,
-    activation_sparsity_pattern: Array.from(
-      { length: layers },
-      (_, i) => i < 10 ? 0.95 : 0,
-    ),
-  });
-  return { name, config, contexts: [128, 8192], prompt: 2048, chunk: 512 };
-}
-
-const TINY: Size = {
-  name: "tiny",
-  config: parseGemma3nConfig({
-    model_type: "gemma3n_text",
-    vocab_size: 512,
-    vocab_size_per_layer_input: 512,
-    hidden_size: 128,
-    intermediate_size: 256,
-    num_hidden_layers: 10,
-    num_attention_heads: 4,
-    num_key_value_heads: 2,
-    head_dim: 32,
-    hidden_size_per_layer_input: 32,
-    laurel_rank: 8,
-    num_kv_shared_layers: 5,
-    sliding_window: 32,
-    max_position_embeddings: 512,
-    activation_sparsity_pattern: Array.from(
-      { length: 10 },
-      (_, i) => i < 2 ? 0.95 : 0,
-    ),
-  }),
-  contexts: [16, 200],
-  prompt: 128,
-  chunk: 64,
-};
-
-/** Weights that were declared, to be filled. */
-interface Declared {
-  readonly weight: Weight;
-  readonly spec: WeightSpec;
-}
-
-function loader(
-  device: Device,
-  declared: Declared[],
-  prefix: string,
-): WeightLoader {
-  const choose = weightFormats("q4");
-  return {
-    weight(kind, name, shape, options) {
-      const unformatted = {
-        name: prefix + name,
-        kind,
-        shape,
-        sparseInput: options?.sparseInput,
-      };
-      const format = choose(unformatted, "bf16");
-      const spec = { ...unformatted, format };
-      const weight = device.declareWeight(spec);
-      declared.push({ weight, spec });
-      return weight;
-    },
-    scope: (inner) => loader(device, declared, prefix + inner),
-  };
-}
-
-/** Fills weights with the same random rows again and again; norms with ones. */
-async function fill(
-  device: Device,
-  declared: readonly Declared[],
-): Promise<void> {
-  const rows = new Map<string, Uint8Array>();
-  for (const { weight, spec } of declared) {
-    const [count = 1] = spec.shape;
-    const width = numel(spec.shape.slice(1));
-    const format = spec.format ?? "f32";
-    const perWrite = Math.max(1, Math.floor(CHUNK_BYTES / (4 * width)));
-    const key = `${format},${width},${spec.kind}`;
-    let bytes = rows.get(key);
-    if (
-      !bytes ||
-      bytes.length < rowBytes(format, width) * Math.min(perWrite, count)
-    ) {
-      bytes = randomRows(format, Math.min(perWrite, count), spec.shape);
-      rows.set(key, bytes);
-    }
-    for (let first = 0; first < count; first += perWrite) {
-      const n = Math.min(perWrite, count - first);
-      await device.writeWeight(weight, {
-        firstRow: first,
-        rows: n,
-        dtype: FORMAT_BLOCKS[format] ?? "f32",
-        bytes: bytes.subarray(0, n * rowBytes(format, width)),
-      });
-    }
-  }
-}
-
-function rowBytes(format: WeightFormat, width: number): number {
-  if (format === "f32") return 4 * width;
-  return width / 32 * (format === "q8" ? 34 : 18);
-}
-
-function randomRows(
-  format: WeightFormat,
-  rows: number,
-  shape: Shape,
-): Uint8Array {
-  const width = numel(shape.slice(1));
-  const values = randomValues(rows * width, Math.sqrt(3 / width));
-  if (shape.length === 1) values.fill(1);
-  const blocks = FORMAT_BLOCKS[format];
-  return blocks ? quantize(values, blocks) : new Uint8Array(values.buffer);
-}
-
-function randomValues(count: number, limit: number): Float32Array {
-  const values = new Float32Array(count);
-  let state = count | 1;
-  for (let i = 0; i < count; i++) {
-    state = (Math.imul(state, 1664525) + 1013904223) | 0;
-    values[i] = state / 2 ** 31 * limit;
-  }
-  return values;
-}
 
 /** Records steps of one sequence. */
 class Steps {
@@ -266,7 +110,7 @@ async function openTimedGpu(): Promise<GPUDevice> {
 }
 
 async function benchSize(
-  { name, config, contexts, prompt, chunk }: Size,
+  { name, config, contexts, prompt, chunk }: DecoderSize,
   tokens: number,
   profile: boolean,
 ): Promise<void> {
@@ -278,7 +122,10 @@ async function benchSize(
     context,
   });
   const declared: Declared[] = [];
-  const weights = textWeights(loader(device, declared, ""), config.textConfig);
+  const weights = textWeights(
+    declaringLoader(device, declared, "q4"),
+    config.textConfig,
+  );
   const longest = Math.max(prompt, ...contexts) + 2 * (tokens + WARM_UP);
   const specs = kvSpecs(config.textConfig, longest, chunk, "f32");
   device.reserveKv(specs);
@@ -291,7 +138,7 @@ async function benchSize(
   }
   const started = performance.now();
   await device.allocate();
-  await fill(device, declared);
+  await fillWeights(device, declared);
   const { weights: weightBytes, kv, activations } = device.requiredBytes();
   print(name, "memory", [
     `weights ${mib(weightBytes)}`,
@@ -429,6 +276,6 @@ if (runs("kernels")) await benchKernels(tiny);
 if (tiny) {
   if (runs("e2b")) await benchSize(TINY, 4, profile);
 } else {
-  if (runs("e2b")) await benchSize(size("E2B", 30, 8192, 10), 64, profile);
-  if (runs("e4b")) await benchSize(size("E4B", 35, 16384, 15), 64, profile);
+  if (runs("e2b")) await benchSize(E2B, 64, profile);
+  if (runs("e4b")) await benchSize(E4B, 64, profile);
 }

@@ -1,0 +1,174 @@
+// Greedy generation of released shapes on the GPU, with random weights that are
+// made here: tokens that the host chooses from logits, and tokens that the GPU
+// chooses, 1, 2, 4 and 8 before the host hears of them. The ways take turns, and
+// all must choose the same ids.
+//
+//   deno run -A --no-check bench/models/webgpu_generation_bench.ts [--tiny] [e2b] [e4b]
+import { openGpu } from "../../src/backends/webgpu/context.ts";
+import { createWebGpuDevice } from "../../src/backends/webgpu/device.ts";
+import { argmax } from "../../src/generation/choice.ts";
+import { DecoderSteps } from "../../src/models/gemma3n/decoder_step.ts";
+import { PerLayerEmbeddings } from "../../src/models/gemma3n/per_layer_inputs.ts";
+import {
+  kvSpecs,
+  SequenceCache,
+} from "../../src/models/gemma3n/sequence_cache.ts";
+import { scheduleSteps } from "../../src/models/gemma3n/step_schedule.ts";
+import {
+  PER_LAYER_TABLE,
+  textWeights,
+} from "../../src/models/gemma3n/text_weights.ts";
+import { runTokens } from "../../src/models/gemma3n/token_run.ts";
+import { createDenoPlatform } from "../../src/platform/deno.ts";
+import { type DecoderSize, E2B, E4B, TINY } from "./decoder_sizes.ts";
+import {
+  type Declared,
+  declaringLoader,
+  fillWeights,
+} from "./random_weights.ts";
+
+/** Tokens of a run at most. */
+const SLOTS = 8;
+/** How many tokens come together; 0 is the host's choice. */
+const WAYS = [0, 1, 2, 4, 8];
+/** Turns of each way; the first one is not counted. */
+const TURNS = 4;
+
+/** A decoder on the GPU with one sequence. */
+interface Loaded {
+  readonly steps: DecoderSteps;
+  readonly cache: SequenceCache;
+  readonly size: DecoderSize;
+}
+
+async function benchSize(size: DecoderSize, tokens: number): Promise<void> {
+  const { name, config, contexts, chunk } = size;
+  const { textConfig } = config;
+  const device = createWebGpuDevice({
+    platform: createDenoPlatform(),
+    context: await openGpu(navigator.gpu),
+  });
+  const declared: Declared[] = [];
+  const load = declaringLoader(device, declared, "q4");
+  const table = load.weight("matrix", PER_LAYER_TABLE, [
+    textConfig.vocabSizePerLayerInput,
+    textConfig.numHiddenLayers * textConfig.hiddenSizePerLayerInput,
+  ]);
+  const steps = new DecoderSteps({
+    device,
+    config,
+    weights: textWeights(load, textConfig),
+    hard: undefined,
+    table: new PerLayerEmbeddings(
+      textConfig,
+      () => Promise.reject(new Error("The table is on the device")),
+      table,
+    ),
+  });
+  const contextLength = Math.max(...contexts) + tokens + SLOTS;
+  const specs = kvSpecs(textConfig, contextLength, chunk, "f16");
+  device.reserveKv(specs);
+  device.tokens!.reserve(SLOTS, 1);
+  const options = { fastPrefill: true, contextLength, specs };
+  steps.plan([1], 1, options);
+  steps.planChoice(1, options);
+  await device.allocate();
+  await fillWeights(device, declared);
+  const cache = new SequenceCache(
+    device,
+    textConfig,
+    contextLength,
+    chunk,
+    "f16",
+  );
+  for (const at of contexts) {
+    // Zeros stand for what came before.
+    cache.reserve(at - cache.length);
+    cache.advance(new Int32Array(at - cache.length));
+    await benchContext({ steps, cache, size }, at, tokens);
+  }
+  cache.dispose();
+  await device[Symbol.asyncDispose]();
+  console.log(`${name.padEnd(6)} done`);
+}
+
+async function benchContext(
+  loaded: Loaded,
+  at: number,
+  tokens: number,
+): Promise<void> {
+  const times = WAYS.map((): number[] => []);
+  let expected = "";
+  for (let turn = 0; turn < TURNS; turn++) {
+    for (const [i, way] of WAYS.entries()) {
+      const started = performance.now();
+      const ids = await generate(loaded, tokens, way);
+      const time = performance.now() - started;
+      loaded.cache.crop(at);
+      expected ||= ids.join();
+      if (ids.join() !== expected) {
+        throw new Error(`Other ids with ${way} at a time: ${ids}`);
+      }
+      if (turn > 0) times[i]!.push(time / tokens);
+    }
+  }
+  for (const [i, way] of WAYS.entries()) {
+    const best = Math.min(...times[i]!);
+    const chooser = way === 0 ? "host chooses" : `GPU chooses, ${way} a run`;
+    console.log(
+      `${loaded.size.name.padEnd(6)} ${`at ${at}, ${chooser}`.padEnd(30)} ` +
+        `${(1000 / best).toFixed(1)} tok/s, ${best.toFixed(3)} ms ` +
+        `(median ${median(times[i]!).toFixed(3)}), ` +
+        `${(Math.min(...times[0]!) / best).toFixed(2)} times the host's`,
+    );
+  }
+}
+
+/** So many ids after id 1, in runs of `way`. */
+async function generate(
+  { steps, cache, size: { config: { textConfig } } }: Loaded,
+  tokens: number,
+  way: number,
+): Promise<number[]> {
+  const ids = [1];
+  while (ids.length <= tokens) {
+    const id = ids.at(-1)!;
+    if (way > 0) {
+      const count = Math.min(way, tokens + 1 - ids.length);
+      const [chosen] = await runTokens(steps, [{ cache, id }], count, {
+        rows: 1,
+        textVocabSize: textConfig.vocabSizePerLayerInput,
+        fastPrefill: true,
+      });
+      ids.push(...chosen!);
+      continue;
+    }
+    cache.reserve(1);
+    const input = { cache, ids: Int32Array.of(id) };
+    const [step] = scheduleSteps(
+      [{ pastLength: cache.length, newTokens: 1, keep: 1 }],
+      1,
+    );
+    const { kept } = await steps.run([input], step!, {
+      output: "logits",
+      fastPrefill: true,
+      outputHiddenStates: false,
+    });
+    cache.advance(input.ids);
+    ids.push(argmax(kept));
+  }
+  return ids;
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
+}
+
+const wanted = new Set(Deno.args.filter((arg) => !arg.startsWith("--")));
+const tiny = Deno.args.includes("--tiny");
+const { info } = (await navigator.gpu.requestAdapter())!;
+console.log(`${info.vendor} ${info.description}`);
+for (const size of tiny ? [TINY] : [E2B, E4B]) {
+  const isWanted = wanted.size === 0 || wanted.has(size.name.toLowerCase());
+  if (isWanted) await benchSize(size, tiny ? 16 : 128);
+}
