@@ -9,6 +9,11 @@ import {
   attentionWgsl,
 } from "../kernels/attention.ts";
 import { attentionMergeWgsl } from "../kernels/attention_merge.ts";
+import {
+  ATTENTION_TILE,
+  attentionTilesWgsl,
+  fitsAttentionTiles,
+} from "../kernels/attention_tiles.ts";
 import { kvWidth } from "../kernels/kv_store.ts";
 import { grid, type Recorder } from "../recorder.ts";
 import {
@@ -85,18 +90,25 @@ function attend(
 ): void {
   const { kvHeads, headDim, capacity, dtype } = store;
   const seen = Math.min(firstPosition + rows, window ?? Infinity);
-  const splits = splitsFor(rows * kvHeads, seen);
   const shared = heads / kvHeads;
+  const queries = rows * shared;
+  const tiled = queries >= ATTENTION_TILE && fitsAttentionTiles(headDim);
+  const groups = tiled ? Math.ceil(queries / ATTENTION_TILE) : rows;
+  const splits = splitsFor(groups * kvHeads, seen);
+  const kernel = { width: headDim, shared, dtype, split: splits > 1 };
   const common = {
-    code: attentionCode({ width: headDim, shared, dtype, split: splits > 1 }),
+    code: tiled ? attentionTilesCode(kernel) : attentionCode(kernel),
     constants: {
       KV_HEADS: kvHeads,
       WINDOW: window ?? 0,
       SCALE: scale,
     },
     reads: [q, store.keys, store.values],
-    params: [firstRow, firstPosition, capacity],
-    workgroups: [headDim === 0 ? 0 : kvHeads, rows, splits],
+    params: tiled
+      ? [firstRow, firstPosition, rows, capacity]
+      : [firstRow, firstPosition, capacity],
+    workgroups: [headDim === 0 ? 0 : kvHeads, groups, splits],
+    cost: 2 * rows * heads * seen * headDim,
   } as const;
   if (splits === 1) {
     r.dispatch({ ...common, writes: [out] });
@@ -144,4 +156,9 @@ function appendKvCode(dtype: CacheDtype, lanes: 1 | 4): string {
 function attentionCode(kernel: AttentionKernel): string {
   const key = Object.values(kernel).join();
   return codeOf(key, () => attentionWgsl(kernel));
+}
+
+function attentionTilesCode(kernel: AttentionKernel): string {
+  const key = `tiles,${Object.values(kernel).join()}`;
+  return codeOf(key, () => attentionTilesWgsl(kernel));
 }
