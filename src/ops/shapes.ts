@@ -9,9 +9,12 @@ import { elementwiseShapes } from "./shapes/elementwise.ts";
 import { pictureShapes } from "./shapes/pictures.ts";
 import { soundShapes } from "./shapes/sound.ts";
 
-/** The arguments of each operation to the shape of its result; `void` where there is none. */
+/**
+ * The arguments of each operation to the shape of its result; `void` where there
+ * is none. A device that has a whole layer checks it by itself.
+ */
 export type OpShapes = {
-  readonly [K in keyof Ops]: (
+  readonly [K in Exclude<keyof Ops, "decoderLayer">]: (
     ...args: Parameters<Ops[K]>
   ) => ReturnType<Ops[K]> extends void ? void : Shape;
 };

@@ -15,11 +15,13 @@ import { ELEMENT_THREADS } from "./kernels/elements.ts";
 import {
   type Binding,
   F32_BYTES,
+  type PendingWork,
   StepBuffer,
   WebGpuKvStore,
   WebGpuTensor,
 } from "./tensors.ts";
 import { Uploads } from "./uploads.ts";
+import { WeightGroups } from "./weight_groups.ts";
 import { WebGpuWeight } from "./weights.ts";
 
 /** Use of a buffer that is read back: after the last dispatch. */
@@ -83,10 +85,14 @@ export class Recorder {
   /** What the weights and stores of this device carry. */
   readonly device: symbol = Symbol("device");
   readonly uploads: Uploads = new Uploads();
+  /** Weights that operations want in one buffer. */
+  readonly groups: WeightGroups = new WeightGroups();
   private step = Symbol("step");
   private op = "";
   private recorded: RecordedDispatch[] = [];
   private results: StepBuffer[] = [];
+  /** Tensors whose pending work was recorded, as they are since. */
+  private readonly completed = new Map<WebGpuTensor, WebGpuTensor>();
 
   /** What was recorded. */
   get dispatches(): readonly RecordedDispatch[] {
@@ -118,6 +124,11 @@ export class Recorder {
     return new WebGpuTensor(shape, buffer, 0, this.step);
   }
 
+  /** The same memory as a tensor that lacks some work. */
+  unfinished(x: WebGpuTensor, pending: PendingWork): WebGpuTensor {
+    return new WebGpuTensor(x.shape, x.buffer, x.offset, this.step, pending);
+  }
+
   /** Memory that the next dispatches write. */
   room(bytes: number): StepBuffer {
     this.requireRecording();
@@ -145,8 +156,19 @@ export class Recorder {
     return new WebGpuTensor(shape, buffer, bytes, this.step);
   }
 
-  /** Checks that a tensor is of this step. */
+  /** Checks that a tensor is of this step, and records what is pending. */
   own(x: Tensor): WebGpuTensor {
+    const own = this.ownPending(x);
+    if (own.pending === undefined) return own;
+    let complete = this.completed.get(own);
+    if (complete === undefined) {
+      this.completed.set(own, complete = own.pending.complete());
+    }
+    return complete;
+  }
+
+  /** Checks that a tensor is of this step; what is pending is the caller's. */
+  ownPending(x: Tensor): WebGpuTensor {
     return requireTensor(x, WebGpuTensor, this.step);
   }
 
@@ -180,6 +202,7 @@ export class Recorder {
       this.recorded.length = dispatches;
       this.results.length = results;
       this.uploads.truncate(bytes);
+      this.completed.clear();
       throw error;
     }
   }
@@ -189,6 +212,7 @@ export class Recorder {
     this.step = Symbol("step");
     this.recorded = [];
     this.results = [];
+    this.completed.clear();
     this.uploads.truncate(0);
     this.planning = false;
     this.running = false;

@@ -42,7 +42,8 @@ export class StepBuffer {
 /** Part of a memory that outlives steps: of a weight or a key-value store. */
 export class Region {
   readonly bytes: number;
-  readonly offset: number;
+  /** Offset in its memory. */
+  offset: number;
   /** Where it lies, once the device's memory is taken. */
   memory: GpuMemory | undefined;
 
@@ -53,6 +54,12 @@ export class Region {
   }
 }
 
+/** Work on a tensor that the operation which reads it next may do on its way. */
+export interface PendingWork {
+  /** Records the work; gives the tensor as it should be. */
+  complete(): WebGpuTensor;
+}
+
 /** A tensor: part of a buffer under a shape. */
 export class WebGpuTensor implements Tensor {
   readonly shape: Shape;
@@ -61,12 +68,21 @@ export class WebGpuTensor implements Tensor {
   readonly offset: number;
   /** The step it belongs to. */
   readonly step: symbol;
+  /** What its buffer still lacks. */
+  readonly pending: PendingWork | undefined;
 
-  constructor(shape: Shape, buffer: StepBuffer, offset: number, step: symbol) {
+  constructor(
+    shape: Shape,
+    buffer: StepBuffer,
+    offset: number,
+    step: symbol,
+    pending?: PendingWork,
+  ) {
     this.shape = shape;
     this.buffer = buffer;
     this.offset = offset;
     this.step = step;
+    this.pending = pending;
   }
 }
 

@@ -80,6 +80,8 @@ export function decoderLayer(
   x: Tensor,
   ctx: DecoderContext,
 ): Tensor {
+  const fused = ops.decoderLayer?.(w, config, x, ctx);
+  if (fused !== undefined) return fused;
   const eps = config.rmsNormEps;
   const predicted = altUpPredict(ops, w.altup, config, x);
   const active = ops.at(predicted, config.altupActiveIdx); // [T, D]

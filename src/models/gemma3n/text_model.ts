@@ -52,8 +52,10 @@ export function textModel(
   for (let i = 0; i < config.numHiddenLayers; i++) {
     if (i === shared && step.fastPrefill) {
       if (step.keep.length === 0) return { hidden: undefined, hiddenStates };
-      x = keepStreams(ops, x, step.keep);
-      rows = keepRows(ops, rows, step.keep);
+      if (step.keep.length < x.shape[1]!) {
+        x = keepStreams(ops, x, step.keep);
+        rows = keepRows(ops, rows, step.keep);
+      }
     }
     if (step.outputHiddenStates) hiddenStates.push(x);
     x = decoderLayer(ops, w.layers[i]!, config, x, {

@@ -2,14 +2,11 @@
 // subgroups and without, and of weights that no binding holds whole.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { WebGpuContext } from "../../../src/backends/webgpu/context.ts";
-import { createWebGpuDevice } from "../../../src/backends/webgpu/device.ts";
 import {
   chooseTile,
   LARGE_TILE,
   SMALL_TILE,
 } from "../../../src/backends/webgpu/kernels/matmul_tiles.ts";
-import { detectPlatform } from "../../../src/platform/detect.ts";
 import { reference } from "../../ops/parity.ts";
 import {
   assertTensorClose,
@@ -21,6 +18,7 @@ import {
   type TestTensor,
   type TestWeight,
 } from "../../testing.ts";
+import { deviceOf } from "./device_of.ts";
 
 /** Of the largest result: float32 sums. */
 const TOLERANCE = 3e-6;
@@ -29,24 +27,6 @@ const ROWS = [1, 4, 65];
 const OUTPUTS = 70;
 /** The least product that takes the large tile, with the last ones cut off. */
 const MANY = 16 * LARGE_TILE.rows - 9;
-
-/** A device on the same GPU, some of whose properties are hidden. */
-function deviceOf(
-  context: WebGpuContext,
-  name: string,
-  hidden: Partial<Record<keyof WebGpuContext, unknown>>,
-): TestDevice {
-  const values = Object.entries(hidden).map(([key, value]) => [key, { value }]);
-  const changed = Object.create(context, Object.fromEntries(values));
-  return {
-    name,
-    kind: "webgpu",
-    async create() {
-      const platform = await detectPlatform();
-      return createWebGpuDevice({ platform, context: changed });
-    },
-  };
-}
 
 const context = await testGpu();
 if (context) {

@@ -8,6 +8,7 @@ import { testPlatform } from "../../testing.ts";
 /** Dispatches of so many multiply-adds each. */
 function dispatches(count: number, cost: number): RecordedDispatch[] {
   return Array.from({ length: count }, () => ({
+    label: "test",
     code: "",
     reads: [],
     writes: [],

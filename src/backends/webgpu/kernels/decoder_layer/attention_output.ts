@@ -1,0 +1,124 @@
+import { kernelWgsl, WEIGHT_BINDINGS } from "./kernel.ts";
+import {
+  costOf,
+  type LayerKernel,
+  type LayerShape,
+  range,
+  rowsFor,
+  threadsFor,
+} from "./layer_shape.ts";
+import { Octets, oneMatrix, RowProducts } from "./products.ts";
+
+/** Workgroups that are wanted, and most rows of one. */
+const GROUPS = 128;
+const MOST_ROWS = 16;
+/** Most splits of the keys that this kernel merges: every workgroup does it. */
+export const MERGED_SPLITS = 16;
+/** Splits whose loads are under way together. */
+const UNROLLED = 4;
+
+/**
+ * WGSL of a layer's third kernel: attention's output projection, beside the right
+ * half of LAuReL.
+ *
+ * `partials` `[N, splits, H]` and `statistics` `[N, splits]` as attend.ts leaves
+ * them, at most {@link MERGED_SPLITS}; with `merged` instead `attended` `[N, H]`.
+ * `projected` as project.ts leaves it. Writes `outputs` `[2, D]`: attention and
+ * LAuReL, raw.
+ */
+export function attentionOutputKernel(
+  shape: LayerShape,
+  merged: boolean,
+): LayerKernel {
+  const { heads, kvHeads, headDim, rank, hidden, subgroups } = shape;
+  const threads = threadsFor(heads * headDim);
+  const rows = rowsFor(hidden, GROUPS, MOST_ROWS);
+  const attended = new Octets("a", heads * headDim, threads);
+  const laurel = new Octets("l", rank, threads);
+  const first = "first";
+  const common = { subgroups, rows };
+  const attention = new RowProducts({
+    ...common,
+    octets: attended,
+    ...oneMatrix(shape.oProj, first),
+  });
+  const right = new RowProducts({
+    ...common,
+    octets: laurel,
+    ...oneMatrix(shape.laurelRight, first),
+  });
+  const laurelQuads = (heads + 2 * kvHeads) * headDim / 4;
+  return {
+    label: "decoderLayer attentionOutput",
+    groups: Math.ceil(hidden / rows),
+    cost: costOf([shape.oProj, shape.laurelRight]),
+    code: kernelWgsl(subgroups, {
+      threads,
+      bindings: [
+        ...(merged ? [{ name: "attended", element: "vec4f" }] : [
+          { name: "partials", element: "vec4f" },
+          { name: "statistics", element: "vec2f" },
+        ]),
+        { name: "projected", element: "vec4f" },
+        ...WEIGHT_BINDINGS,
+        { name: "outputs", element: "f32", writes: true },
+      ],
+      ...(!merged && { params: ["splits"] }),
+      declarations: [
+        merged ? "" : mergeFunction(heads, headDim),
+        attention.declaration(),
+        right.declaration(),
+      ],
+      body: [
+        `  let first = group.x * ${rows}u;`,
+        attended.declare(),
+        laurel.declare(),
+        attention.before(),
+        right.before(),
+        laurel.eachQuad((q, x) =>
+          `  ${x} = projected[${laurelQuads}u + ${q}];`
+        ),
+        merged ? "" : `
+  for (var i = thread; i < ${heads}u * params.splits; i += ${threads}u) {
+    found[i] = statistics[i];
+  }
+  workgroupBarrier();`,
+        attended.eachQuad((q, x) =>
+          `  ${x} = ${merged ? `attended[${q}]` : `mergedQuad(${q})`};`
+        ),
+        attention.after(),
+        right.after(),
+        `  if (thread < ${rows}u && first + thread < ${hidden}u) {
+    outputs[first + thread] = aTotal(thread);
+    outputs[${hidden}u + first + thread] = lTotal(thread);
+  }`,
+      ],
+    }),
+  };
+}
+
+/** A quad of what attention gives, from what each split of the keys found. */
+function mergeFunction(heads: number, headDim: number): string {
+  const quads = headDim / 4;
+  const turn = range(UNROLLED).map((i) =>
+    `    let at${i} = base + min(s + ${i}u, params.splits - 1u);
+    let factor${i} = select(0.0, exp(found[at${i}].x - largest), s + ${i}u < params.splits);
+    total += factor${i} * found[at${i}].y;
+    sum += factor${i} * partials[at${i} * ${quads}u + h];`
+  );
+  return `var<workgroup> found: array<vec2f, ${heads * MERGED_SPLITS}>;
+fn mergedQuad(quad: u32) -> vec4f {
+  let base = (quad / ${quads}u) * params.splits;
+  let h = quad % ${quads}u;
+  var largest = found[base].x;
+  for (var s = 1u; s < params.splits; s++) {
+    largest = max(largest, found[base + s].x);
+  }
+  var total = 0.0;
+  var sum = vec4f();
+  for (var s = 0u; s < params.splits; s += ${UNROLLED}u) {
+${turn.join("\n")}
+  }
+  return sum / total;
+}`;
+}

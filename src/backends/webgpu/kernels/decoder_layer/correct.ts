@@ -1,0 +1,171 @@
+import { mathWgsl } from "../math.ts";
+import { kernelWgsl, WEIGHT_BINDINGS, WorkgroupSums } from "./kernel.ts";
+import {
+  costOf,
+  float,
+  type LayerKernel,
+  type LayerShape,
+  range,
+  rowsFor,
+  threadsFor,
+} from "./layer_shape.ts";
+import { Octets, oneMatrix, RowProducts } from "./products.ts";
+
+/** Workgroups that are wanted, and most rows of one. */
+const GROUPS = 64;
+const MOST_ROWS = 8;
+
+/**
+ * WGSL of a layer's sixth kernel: the MLP's result corrects all streams, and the
+ * active one gates the layer's own embedding of the token.
+ *
+ * `feedforward` `[D]` as down.ts leaves it, `mid` `[D]` as gate_up.ts does, `state`
+ * `[A + 1, D]` as project.ts does, `perLayerInput` `[P]`. Writes `corrected`
+ * `[A, D]` and `gated` `[P]`.
+ */
+export function correctKernel(shape: LayerShape): LayerKernel {
+  const { hidden, perLayer, subgroups } = shape;
+  const threads = threadsFor(hidden);
+  const rows = rowsFor(perLayer, GROUPS, MOST_ROWS);
+  const groups = Math.ceil(perLayer / rows);
+  const octets = new Octets("d", hidden, threads, threads);
+  const products = new RowProducts({
+    octets,
+    subgroups,
+    rows,
+    ...oneMatrix(shape.perLayerGate, "first"),
+  });
+  const sums = new WorkgroupSums(subgroups, threads);
+  return {
+    label: "decoderLayer correct",
+    groups,
+    cost: costOf([shape.perLayerGate]),
+    code: kernelWgsl(subgroups, {
+      threads,
+      bindings: [
+        { name: "feedforward", element: "vec4f" },
+        { name: "mid", element: "vec4f" },
+        { name: "state", element: "vec4f" },
+        { name: "perLayerInput", element: "f32" },
+        ...WEIGHT_BINDINGS,
+        { name: "corrected", element: "vec4f", writes: true },
+        { name: "gated", element: "f32", writes: true },
+      ],
+      body: [
+        `  let first = group.x * ${rows}u;`,
+        octets.declare(),
+        products.before(),
+        activate(shape, octets, sums),
+        modalities(shape, octets, sums),
+        correctActive(shape, octets, Math.ceil(hidden / 4 / groups)),
+        products.after(),
+        `  if (thread < ${rows}u && first + thread < ${perLayer}u) {
+    gated[first + thread] = geluOf(dTotal(thread)) * perLayerInput[first + thread];
+  }`,
+      ],
+      declarations: [mathWgsl, sums.declaration(), products.declaration()],
+    }),
+  };
+}
+
+/** `activated = mid + norm(feedforward)`. */
+function activate(
+  { hidden, eps, postFeedforwardNorm }: LayerShape,
+  octets: Octets,
+  sums: WorkgroupSums,
+): string {
+  const ids = range(octets.count).flatMap((k) => [`a${k}`, `b${k}`]);
+  const names = ["activated", "middle", "active"];
+  return `${
+    names.flatMap((name) => ids.map((id) => `  var ${name}${id} = vec4f();`))
+      .join("\n")
+  }
+  var feedforwardSquare = 0.0;
+${
+    octets.eachQuad((q, _, id) =>
+      `  activated${id} = feedforward[${q}]; middle${id} = mid[${q}]; active${id} = state[${q}];
+  feedforwardSquare += dot(activated${id}, activated${id});`
+    )
+  }
+${sums.lines([["feedforwardSquares", "feedforwardSquare"]])}
+  let feedforwardFactor = inverseSqrt(feedforwardSquares / ${float(hidden)} + ${
+    float(eps)
+  });
+${
+    octets.eachQuad((q, _, id) =>
+      `  activated${id} = middle${id} +
+    activated${id} * feedforwardFactor * vectors[${postFeedforwardNorm}u + ${q}];`
+    )
+  }`;
+}
+
+/** The router over what was activated: `coef0` and on, one a stream, with their 1. */
+function modalities(
+  shape: LayerShape,
+  octets: Octets,
+  sums: WorkgroupSums,
+): string {
+  const { streams, hidden, eps } = shape;
+  const all = range(streams);
+  return `  var square = 0.0;
+${all.map((m) => `  var routed${m} = 0.0;`).join("\n")}
+${
+    octets.eachQuad((q, _, id) =>
+      `  { let routedX = activated${id} * vectors[${shape.routerNorm}u + ${q}];
+    square += dot(activated${id}, activated${id});
+${
+        all.map((m) =>
+          `    routed${m} += dot(routedX, vectors[${
+            shape.router.values / 4 + m * hidden / 4
+          }u + ${q}]);`
+        ).join("\n")
+      } }`
+    )
+  }
+${
+    sums.lines([
+      ["squares", "square"],
+      ...all.map((m) => [`routedSum${m}`, `routed${m}`] as const),
+    ])
+  }
+  let routerFactor = inverseSqrt(squares / ${float(hidden)} + ${
+    float(eps)
+  }) / ${float(hidden)};
+${
+    all.map((m) =>
+      `  let modality${m} = safeTanh(routerFactor * routedSum${m});`
+    ).join("\n")
+  }
+${
+    all.map((i) =>
+      `  let coef${i} = 1.0 + ${
+        all.map((m) =>
+          `modality${m} * bitcast<f32>(words[${
+            shape.correctionCoefs + i * streams + m
+          }u])`
+        ).join(" + ")
+      };`
+    ).join("\n")
+  }`;
+}
+
+/** The vector of the products; each workgroup writes a part of the streams. */
+function correctActive(
+  { streams, hidden, correctScale, correctOutputScale }: LayerShape,
+  octets: Octets,
+  quads: number,
+): string {
+  return octets.eachQuad((q, x, id) =>
+    `  let innovation${id} = activated${id} - active${id};
+  ${x} = active${id} + innovation${id} * coef0;
+  if (${q} / ${quads}u == group.x) {
+    corrected[${q}] = ${x};
+${
+      range(streams).slice(1).map((i) => {
+        const at = `${i * hidden / 4}u + ${q}`;
+        return `    corrected[${at}] = state[${at}] + innovation${id} * coef${i};`;
+      }).join("\n")
+    }
+  }${correctScale ? `\n  ${x} *= vectors[${correctOutputScale}u + ${q}];` : ""}`
+  );
+}

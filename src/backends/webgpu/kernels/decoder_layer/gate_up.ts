@@ -1,0 +1,165 @@
+import { mathWgsl } from "../math.ts";
+import { kernelWgsl, WEIGHT_BINDINGS, WorkgroupSums } from "./kernel.ts";
+import {
+  costOf,
+  float,
+  type LayerKernel,
+  type LayerShape,
+  range,
+  rowsFor,
+  threadsFor,
+} from "./layer_shape.ts";
+import { Octets, RowProducts, rowsOf } from "./products.ts";
+
+/** Workgroups that are wanted, and most pairs of rows of one. */
+const GROUPS = 256;
+const MOST_PAIRS = 32;
+
+/**
+ * WGSL of a layer's fourth kernel: what attention and LAuReL give joins the
+ * active stream, which is normed and meets the gate and up projections.
+ *
+ * `outputs` `[2, D]` as attention_output.ts leaves them, `state` `[A + 1, D]` as
+ * project.ts does. Writes `mid` `[D]`, and `activated` `[F]`, `gelu(gate) * up`;
+ * in sparse layers `[2, F]`, gate and up, with mean and sum of squared distances
+ * from it of each workgroup's gates in `gateStatistics`.
+ */
+export function gateUpKernel(shape: LayerShape): LayerKernel {
+  const { hidden, intermediate, subgroups, gateProj, upProj } = shape;
+  const threads = threadsFor(hidden);
+  const pairs = gatePairs(shape);
+  const groups = Math.ceil(intermediate / pairs);
+  const octets = new Octets("d", hidden, threads, threads);
+  const isSparse = shape.cutoff !== undefined;
+  const products = new RowProducts({
+    octets,
+    subgroups,
+    rows: 2 * pairs,
+    formats: [gateProj.format, upProj.format],
+    row: (_, i) => `min(first + ${i >> 1}u, ${intermediate - 1}u)`,
+    source: (rows, lines) =>
+      [gateProj, upProj].map((matrix, parity) => {
+        const own = rows.filter(({ i }) => i % 2 === parity);
+        return lines(rowsOf(matrix), own);
+      }).join("\n"),
+  });
+  const sums = new WorkgroupSums(subgroups, threads);
+  return {
+    label: "decoderLayer gateUp",
+    groups,
+    cost: costOf([gateProj, upProj]),
+    code: kernelWgsl(subgroups, {
+      threads,
+      bindings: [
+        { name: "outputs", element: "vec4f" },
+        { name: "state", element: "vec4f" },
+        ...WEIGHT_BINDINGS,
+        { name: "mid", element: "vec4f", writes: true },
+        { name: "activated", element: "f32", writes: true },
+        ...(isSparse
+          ? [{ name: "gateStatistics", element: "vec2f", writes: true }]
+          : []),
+      ],
+      body: [
+        `  let first = group.x * ${pairs}u;`,
+        octets.declare(),
+        products.before(),
+        joinActive(shape, octets, sums, Math.ceil(hidden / 4 / groups)),
+        products.after(),
+        isSparse
+          ? leaveGates(intermediate, pairs)
+          : `  if (thread < ${pairs}u && first + thread < ${intermediate}u) {
+    activated[first + thread] = geluOf(dTotal(2u * thread)) * dTotal(2u * thread + 1u);
+  }`,
+      ],
+      declarations: [
+        mathWgsl,
+        isSparse ? `var<workgroup> gates: array<f32, ${pairs}>;` : "",
+        sums.declaration(),
+        products.declaration(),
+      ],
+    }),
+  };
+}
+
+/** Outputs of the gate that a workgroup computes. */
+export function gatePairs({ intermediate, hidden }: LayerShape): number {
+  const most = Math.min(MOST_PAIRS, threadsFor(hidden));
+  return rowsFor(intermediate, GROUPS, most);
+}
+
+/** The vector of the products; each workgroup writes a part of what it norms. */
+function joinActive(
+  shape: LayerShape,
+  octets: Octets,
+  sums: WorkgroupSums,
+  quads: number,
+): string {
+  const { hidden, streams, eps } = shape;
+  const ids = range(octets.count).flatMap((k) => [`a${k}`, `b${k}`]);
+  const names = ["attention", "laurel", "base"];
+  const factor = (squares: string) =>
+    `inverseSqrt(${squares} / ${float(hidden)} + ${float(eps)})`;
+  return `${
+    names.flatMap((name) => ids.map((id) => `  var ${name}${id} = vec4f();`))
+      .join("\n")
+  }
+  var attentionSquare = 0.0; var laurelSquare = 0.0;
+${
+    octets.eachQuad((q, _, id) =>
+      `  attention${id} = outputs[${q}]; laurel${id} = outputs[${
+        hidden / 4
+      }u + ${q}];
+  base${id} = state[${q}] + state[${streams * hidden / 4}u + ${q}];
+  attentionSquare += dot(attention${id}, attention${id});
+  laurelSquare += dot(laurel${id}, laurel${id});`
+    )
+  }
+${
+    sums.lines([
+      ["attentionSquares", "attentionSquare"],
+      ["laurelSquares", "laurelSquare"],
+    ])
+  }
+  let attentionFactor = ${factor("attentionSquares")};
+  let laurelFactor = ${factor("laurelSquares")};
+  var midSquare = 0.0;
+${
+    octets.eachQuad((q, x, id) =>
+      `  ${x} = ${float(Math.SQRT1_2)} * (base${id} +
+    attention${id} * attentionFactor * vectors[${shape.attentionNorm}u + ${q}] +
+    laurel${id} * laurelFactor * vectors[${shape.laurelNorm}u + ${q}]);
+  midSquare += dot(${x}, ${x});
+  if (${q} / ${quads}u == group.x) { mid[${q}] = ${x}; }`
+    )
+  }
+${sums.lines([["midSquares", "midSquare"]])}
+  let midFactor = ${factor("midSquares")};
+${
+    octets.eachQuad((q, x) =>
+      `  ${x} *= midFactor * vectors[${shape.preFeedforwardNorm}u + ${q}];`
+    )
+  }`;
+}
+
+/** Gate and up as they are, and what the Gaussian top-k needs of the gates. */
+function leaveGates(intermediate: number, pairs: number): string {
+  return `  if (thread < ${pairs}u && first + thread < ${intermediate}u) {
+    gates[thread] = dTotal(2u * thread);
+    activated[first + thread] = gates[thread];
+    activated[${intermediate}u + first + thread] = dTotal(2u * thread + 1u);
+  }
+  workgroupBarrier();
+  if (thread == 0u) {
+    let count = min(${pairs}u, ${intermediate}u - first);
+    var mean = 0.0;
+    for (var i = 0u; i < count; i++) { mean += gates[i]; }
+    mean /= f32(count);
+    var squares = 0.0;
+    for (var i = 0u; i < count; i++) {
+      let distance = gates[i] - mean;
+      squares += distance * distance;
+    }
+    gateStatistics[group.x] = vec2f(mean, squares);
+  }`;
+}

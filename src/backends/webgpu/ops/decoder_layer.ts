@@ -1,0 +1,300 @@
+// A decoder layer of one row in seven dispatches. What a kernel needs of the one
+// before and is cheap to compute, each of its workgroups computes anew: a norm
+// costs less than a dispatch.
+import { InputError } from "../../../core/errors.ts";
+import { formatShape, sameShape } from "../../../core/shape.ts";
+import type {
+  DecoderLayerOp,
+  LayerContext,
+  LayerWeights,
+} from "../../../ops/decoder_layer.ts";
+import type { SubgroupFeatures } from "../features.ts";
+import { attentionMergeWgsl } from "../kernels/attention_merge.ts";
+import { ATTEND_KEYS } from "../kernels/decoder_layer/attend.ts";
+import { MERGED_SPLITS } from "../kernels/decoder_layer/attention_output.ts";
+import type { LayerKernel } from "../kernels/decoder_layer/layer_shape.ts";
+import { projectedSize } from "../kernels/decoder_layer/project.ts";
+import { type Dispatch, grid, type Recorder } from "../recorder.ts";
+import {
+  type Binding,
+  F32_BYTES,
+  type PendingWork,
+  type StepBuffer,
+  type WebGpuKvStore,
+  type WebGpuTensor,
+} from "../tensors.ts";
+import { type LayerPlan, layerPlan } from "./layer_plan.ts";
+
+/** Tiles of keys from which on splits are merged by a dispatch of their own. */
+const LONG_TILES = 8 * MERGED_SPLITS;
+/** Tiles that such a split has at least. */
+const LONG_SPLIT_TILES = 4;
+/** Workgroups that keep a large GPU busy. */
+const WANTED_GROUPS = 256;
+
+/** A decoder layer of one row. */
+export function decoderLayerOp(
+  r: Recorder,
+  subgroups: SubgroupFeatures,
+  limits: GPUSupportedLimits,
+): DecoderLayerOp {
+  const plans = new WeakMap<LayerWeights, LayerPlan>();
+  return (w, config, x, context) => {
+    if (x.shape[1] !== 1 || context.segments.length !== 1) return undefined;
+    let plan = plans.get(w);
+    if (plan === undefined) {
+      plan = layerPlan(r, w, config, subgroups, limits);
+      if (plan === undefined) return undefined;
+      plans.set(w, plan);
+    }
+    if (plan.config !== config || !plan.isReady(r)) return undefined;
+    return new LayerRecording(r, plan, context).record(r.ownPending(x));
+  };
+}
+
+/** What a layer leaves to the next one: an addend that is not normed yet. */
+class PendingAddend implements PendingWork {
+  /** `[A, 1, D]`, without it. */
+  readonly streams: WebGpuTensor;
+  /** `[D]` */
+  readonly addend: WebGpuTensor;
+  private readonly recorder: Recorder;
+  readonly plan: LayerPlan;
+
+  constructor(
+    recorder: Recorder,
+    plan: LayerPlan,
+    streams: WebGpuTensor,
+    addend: WebGpuTensor,
+  ) {
+    this.recorder = recorder;
+    this.plan = plan;
+    this.streams = streams;
+    this.addend = addend;
+  }
+
+  complete(): WebGpuTensor {
+    const out = this.recorder.output(this.streams.shape);
+    this.recorder.dispatch({
+      ...kernelOf(this.plan.finish),
+      reads: [this.streams, this.addend, this.plan.addendNorm],
+      writes: [out],
+    });
+    return out;
+  }
+}
+
+/** A layer in a step. */
+class LayerRecording {
+  private readonly r: Recorder;
+  private readonly plan: LayerPlan;
+  private readonly context: LayerContext;
+  private readonly store: WebGpuKvStore;
+
+  constructor(r: Recorder, plan: LayerPlan, context: LayerContext) {
+    this.r = r;
+    this.plan = plan;
+    this.context = context;
+    this.store = r.ownStore("decoderLayer", context.stores[0]!);
+    const { kvHeads, headDim } = plan.shape;
+    if (this.store.kvHeads !== kvHeads || this.store.headDim !== headDim) {
+      throw new InputError(
+        `Cannot record "decoderLayer": found a store of ${this.store.kvHeads} ` +
+          `heads of ${this.store.headDim}, wanted ${kvHeads} of ${headDim}`,
+      );
+    }
+  }
+
+  record(x: WebGpuTensor): WebGpuTensor {
+    const { r, plan } = this;
+    const { streams: A, hidden: D, perLayer: P } = plan.shape;
+    this.requireShape("streams", x, [A, 1, D]);
+    const perLayerInput = r.own(this.context.perLayerInput);
+    this.requireShape("per-layer input", perLayerInput, [1, P]);
+    const { state, projected } = this.project(x);
+    const outputs = this.attentionOutput(projected);
+    const { mid, feedforward } = this.mlp(outputs, state);
+    const corrected = r.output([A, 1, D]);
+    const gated = this.floats(P);
+    r.dispatch({
+      ...kernelOf(plan.correct),
+      reads: [feedforward, mid, state, perLayerInput, ...this.weights],
+      writes: [corrected, gated],
+    });
+    const addend = r.output([D]);
+    r.dispatch({
+      ...kernelOf(plan.perLayerProjection),
+      reads: [gated, ...this.weights],
+      writes: [addend],
+    });
+    return r.unfinished(
+      corrected,
+      new PendingAddend(r, plan, corrected, addend),
+    );
+  }
+
+  /** The buffer of the weights, as words and as quads. */
+  private get weights(): readonly Binding[] {
+    const { region } = this.plan.group;
+    return [region, region];
+  }
+
+  private floats(count: number): StepBuffer {
+    return this.r.room(count * F32_BYTES);
+  }
+
+  private project(x: WebGpuTensor): Record<"state" | "projected", StepBuffer> {
+    const { r, plan } = this;
+    const { streams, hidden } = plan.shape;
+    const state = this.floats((streams + 1) * hidden);
+    const projected = this.floats(projectedSize(plan.shape));
+    const { pending } = x;
+    const before = pending instanceof PendingAddend
+      ? [pending.streams, pending.addend, pending.plan.addendNorm]
+      : [r.own(x)];
+    r.dispatch({
+      ...kernelOf(plan.project(before.length > 1)),
+      reads: [...before, ...this.weights],
+      writes: [state, projected],
+    });
+    return { state, projected };
+  }
+
+  /** Attention and LAuReL, `[2, D]`. */
+  private attentionOutput(projected: StepBuffer): StepBuffer {
+    const { r, plan } = this;
+    const { heads, headDim, hidden } = plan.shape;
+    const splits = this.splits();
+    const { partials, statistics } = this.attend(projected, splits);
+    const outputs = this.floats(2 * hidden);
+    if (splits <= MERGED_SPLITS) {
+      r.dispatch({
+        ...kernelOf(plan.attentionOutput(false)),
+        reads: [partials, statistics, projected, ...this.weights],
+        writes: [outputs],
+        params: [splits],
+      });
+      return outputs;
+    }
+    const attended = this.floats(heads * headDim);
+    r.dispatch({
+      label: "decoderLayer merge",
+      code: attentionMergeWgsl,
+      constants: { WIDTH: headDim },
+      reads: [partials, statistics],
+      writes: [attended],
+      params: [0, heads, splits],
+      workgroups: grid(heads),
+    });
+    r.dispatch({
+      ...kernelOf(plan.attentionOutput(true)),
+      reads: [attended, projected, ...this.weights],
+      writes: [outputs],
+    });
+    return outputs;
+  }
+
+  private attend(
+    projected: StepBuffer,
+    splits: number,
+  ): Record<"partials" | "statistics", StepBuffer> {
+    const { r, plan, store, context } = this;
+    const { heads, headDim, kvHeads, keyValue } = plan.shape;
+    const partials = this.floats(heads * splits * headDim);
+    const statistics = this.floats(heads * splits * 2);
+    const { cos, sin } = context.rope;
+    const rings = [store.keys, store.values];
+    r.dispatch({
+      ...kernelOf(plan.attend(store.dtype)),
+      reads: [
+        projected,
+        plan.group.region,
+        this.table(cos),
+        this.table(sin),
+        ...(keyValue ? [] : rings),
+      ],
+      writes: [...(keyValue ? rings : []), partials, statistics],
+      params: [this.position, store.capacity],
+      cost: 2 * heads * headDim * this.seen,
+      workgroups: [kvHeads, splits, 1],
+    });
+    return { partials, statistics };
+  }
+
+  private mlp(
+    outputs: StepBuffer,
+    state: StepBuffer,
+  ): Record<"mid" | "feedforward", StepBuffer> {
+    const { r, plan } = this;
+    const { hidden, intermediate, cutoff } = plan.shape;
+    const isSparse = cutoff !== undefined;
+    const mid = this.floats(hidden);
+    const activated = this.floats((isSparse ? 2 : 1) * intermediate);
+    const gateStatistics = isSparse
+      ? [this.floats(2 * plan.gateUp.groups)]
+      : [];
+    r.dispatch({
+      ...kernelOf(plan.gateUp),
+      reads: [outputs, state, ...this.weights],
+      writes: [mid, activated, ...gateStatistics],
+    });
+    const feedforward = this.floats(hidden);
+    r.dispatch({
+      ...kernelOf(plan.down),
+      reads: [activated, ...gateStatistics, ...this.weights],
+      writes: [feedforward],
+    });
+    return { mid, feedforward };
+  }
+
+  private get position(): number {
+    return this.context.segments[0]!.firstPosition;
+  }
+
+  /** Keys that the row sees. */
+  private get seen(): number {
+    return Math.min(this.position + 1, this.plan.shape.window ?? Infinity);
+  }
+
+  /**
+   * Parts of the keys, a power of two, so that steps of a growing context record
+   * the same sizes for long.
+   */
+  private splits(): number {
+    const tiles = Math.ceil(this.seen / ATTEND_KEYS);
+    const { kvHeads } = this.plan.shape;
+    let splits = 1;
+    while (2 * splits <= Math.min(tiles, MERGED_SPLITS)) splits *= 2;
+    if (tiles <= LONG_TILES) return splits;
+    while (
+      2 * splits * LONG_SPLIT_TILES <= tiles &&
+      2 * splits * kvHeads <= WANTED_GROUPS
+    ) splits *= 2;
+    return splits;
+  }
+
+  private table(x: WebGpuTensor | LayerContext["rope"]["cos"]): WebGpuTensor {
+    const own = this.r.own(x);
+    this.requireShape("table", own, [1, this.plan.shape.headDim / 2]);
+    return own;
+  }
+
+  private requireShape(
+    what: string,
+    { shape }: WebGpuTensor,
+    wanted: readonly number[],
+  ): void {
+    if (sameShape(shape, wanted)) return;
+    throw new InputError(
+      `Cannot record "decoderLayer": found ${what} of shape ` +
+        `${formatShape(shape)}, wanted ${formatShape(wanted)}`,
+    );
+  }
+}
+
+/** A kernel as a dispatch has it. */
+function kernelOf(
+  { label, code, groups, cost }: LayerKernel,
+): Pick<Dispatch, "label" | "code" | "workgroups" | "cost"> {
+  return { label, code, workgroups: [groups, 1, 1], cost };
+}

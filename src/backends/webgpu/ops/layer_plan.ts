@@ -1,0 +1,277 @@
+// What does not change about a decoder layer from step to step: where its
+// weights lie and which kernels it has.
+import type { CacheDtype } from "../../../core/dtype.ts";
+import type { Shape } from "../../../core/shape.ts";
+import type { LayerConfig, LayerWeights } from "../../../ops/decoder_layer.ts";
+import type { Weight } from "../../../ops/ops.ts";
+import type { SubgroupFeatures } from "../features.ts";
+import { ATTEND_HEADS, attendKernel } from "../kernels/decoder_layer/attend.ts";
+import { attentionOutputKernel } from "../kernels/decoder_layer/attention_output.ts";
+import { correctKernel } from "../kernels/decoder_layer/correct.ts";
+import { downKernel } from "../kernels/decoder_layer/down.ts";
+import { finishKernel } from "../kernels/decoder_layer/finish.ts";
+import { gateUpKernel } from "../kernels/decoder_layer/gate_up.ts";
+import {
+  type LayerKernel,
+  type LayerShape,
+  type MatrixPlace,
+  threadsFor,
+} from "../kernels/decoder_layer/layer_shape.ts";
+import { perLayerProjectionKernel } from "../kernels/decoder_layer/per_layer_projection.ts";
+import { projectKernel } from "../kernels/decoder_layer/project.ts";
+import type { Recorder } from "../recorder.ts";
+import type { Region } from "../tensors.ts";
+import type { WeightGroup } from "../weight_groups.ts";
+import type { WebGpuWeight } from "../weights.ts";
+
+/** Query heads of a key-value head that attention has memory for. */
+const MOST_SHARED = 4;
+/** What the largest kernel takes; every GPU has half of it. */
+const WORKGROUP_BYTES = 32768;
+/** Rows are divided into pieces of so many elements. */
+const PIECE = 8;
+const WORD_BYTES = 4;
+const QUAD_BYTES = 16;
+
+/** A layer's place and kernels. */
+export class LayerPlan {
+  readonly config: LayerConfig;
+  readonly shape: LayerShape;
+  readonly group: WeightGroup;
+  /** Weight of the norm that the next layer computes. */
+  readonly addendNorm: Region;
+  /** Words that kernels multiply in all. */
+  private readonly weights: readonly WebGpuWeight[];
+  private readonly key: string;
+  private readonly kernels = new Map<string, LayerKernel>();
+  private ready = false;
+
+  constructor(
+    config: LayerConfig,
+    shape: LayerShape,
+    group: WeightGroup,
+    weights: readonly WebGpuWeight[],
+    addendNorm: Region,
+  ) {
+    this.config = config;
+    this.shape = shape;
+    this.group = group;
+    this.weights = weights;
+    this.addendNorm = addendNorm;
+    this.key = JSON.stringify(shape);
+  }
+
+  /** Whether the weights lie together and are filled; in a plan they need not. */
+  isReady({ planning }: Recorder): boolean {
+    if (planning || this.ready) return true;
+    this.ready = this.group.region.memory !== undefined &&
+      this.weights.every(({ complete }) => complete);
+    return this.ready;
+  }
+
+  project(pending: boolean): LayerKernel {
+    return this.kernel(
+      `project ${pending}`,
+      () => projectKernel(this.shape, pending),
+    );
+  }
+
+  attend(dtype: CacheDtype): LayerKernel {
+    return this.kernel(
+      `attend ${dtype}`,
+      () => attendKernel(this.shape, dtype),
+    );
+  }
+
+  attentionOutput(merged: boolean): LayerKernel {
+    return this.kernel(
+      `attentionOutput ${merged}`,
+      () => attentionOutputKernel(this.shape, merged),
+    );
+  }
+
+  get gateUp(): LayerKernel {
+    return this.kernel("gateUp", () => gateUpKernel(this.shape));
+  }
+
+  get down(): LayerKernel {
+    return this.kernel("down", () => downKernel(this.shape));
+  }
+
+  get correct(): LayerKernel {
+    return this.kernel("correct", () => correctKernel(this.shape));
+  }
+
+  get perLayerProjection(): LayerKernel {
+    return this.kernel(
+      "perLayerProjection",
+      () => perLayerProjectionKernel(this.shape),
+    );
+  }
+
+  get finish(): LayerKernel {
+    return this.kernel("finish", () => finishKernel(this.shape));
+  }
+
+  private kernel(name: string, make: () => LayerKernel): LayerKernel {
+    let kernel = this.kernels.get(name);
+    if (kernel === undefined) {
+      const key = `${name} ${this.key}`;
+      kernel = made.get(key) ?? make();
+      made.set(key, kernel);
+      this.kernels.set(name, kernel);
+    }
+    return kernel;
+  }
+}
+
+/** Kernels by name and shape: layers of one shape have the same strings. */
+const made = new Map<string, LayerKernel>();
+
+/** Plans a layer; `undefined` where there are no kernels for it, or its weights do not lie together. */
+export function layerPlan(
+  r: Recorder,
+  w: LayerWeights,
+  config: LayerConfig,
+  subgroups: SubgroupFeatures,
+  limits: GPUSupportedLimits,
+): LayerPlan | undefined {
+  // The buffers are taken after the plan.
+  if (!r.planning || !fits(w, config, limits)) return undefined;
+  const weights = weightsOf(w).map(([weight, kind]) =>
+    r.ownWeight("decoderLayer", weight, kind)
+  );
+  const { maxStorageBufferBindingSize, maxBufferSize } = limits;
+  const most = Math.min(maxStorageBufferBindingSize, maxBufferSize);
+  const small = [w.altup.modalityRouter, w.altup.predictionCoefs]
+    .concat(w.altup.correctionCoefs) as WebGpuWeight[];
+  if (small.some(({ format }) => format !== "f32")) return undefined;
+  const group = r.groups.form(weights, most);
+  if (group === undefined) return undefined;
+  const shape = layerShape(w, config, subgroups, group);
+  const norm = w.postPerLayerInputNorm as WebGpuWeight;
+  return new LayerPlan(config, shape, group, weights, norm.parts[0]!.values);
+}
+
+/** Whether kernels can be made for these sizes. */
+function fits(
+  { altup, laurel, selfAttn, mlp, perLayerInputGate }: LayerWeights,
+  { numAttentionHeads: N, numKeyValueHeads: K, headDim: H, altupActiveIdx }:
+    LayerConfig,
+  limits: GPUSupportedLimits,
+): boolean {
+  const [streams, hidden] = altup.modalityRouter.shape as [number, number];
+  const widths = [
+    hidden,
+    mlp.gateProj.shape[0]!,
+    laurel.linearLeft.shape[0]!,
+    perLayerInputGate.shape[0]!,
+    selfAttn.oProj.shape[1]!,
+  ];
+  return altupActiveIdx === 0 && ATTEND_HEADS.includes(H) && N % K === 0 &&
+    N / K <= MOST_SHARED && widths.every((width) => width % PIECE === 0) &&
+    streams ** 2 <= threadsFor(hidden) &&
+    limits.maxComputeWorkgroupStorageSize >= WORKGROUP_BYTES;
+}
+
+/** All weights of a layer, in the order in which its kernels read them. */
+function weightsOf(
+  { altup, laurel, selfAttn, mlp, ...w }: LayerWeights,
+): (readonly [Weight, "matrix" | "vector"])[] {
+  const { keyValue } = selfAttn;
+  const vectors = [
+    altup.routerNorm,
+    w.inputLayernorm,
+    selfAttn.qNorm,
+    ...(keyValue ? [keyValue.kNorm] : []),
+    w.postAttentionLayernorm,
+    laurel.postLaurelNorm,
+    w.preFeedforwardLayernorm,
+    w.postFeedforwardLayernorm,
+    altup.correctOutputScale,
+    w.postPerLayerInputNorm,
+  ];
+  const matrices = [
+    altup.modalityRouter,
+    altup.predictionCoefs,
+    altup.correctionCoefs,
+    selfAttn.qProj,
+    ...(keyValue ? [keyValue.kProj, keyValue.vProj] : []),
+    laurel.linearLeft,
+    selfAttn.oProj,
+    laurel.linearRight,
+    mlp.gateProj,
+    mlp.upProj,
+    mlp.downProj,
+    w.perLayerInputGate,
+    w.perLayerProjection,
+  ];
+  return [
+    ...vectors.map((weight) => [weight, "vector"] as const),
+    ...matrices.map((weight) => [weight, "matrix"] as const),
+  ];
+}
+
+function layerShape(
+  { altup, laurel, selfAttn, mlp, ...w }: LayerWeights,
+  config: LayerConfig,
+  subgroups: SubgroupFeatures,
+  group: WeightGroup,
+): LayerShape {
+  const at = (region: Region) => group.offsetOf(region);
+  const vector = (weight: Weight) =>
+    at((weight as WebGpuWeight).parts[0]!.values) / QUAD_BYTES;
+  const matrix = (weight: Weight): MatrixPlace => {
+    const { shape, format, parts } = weight as WebGpuWeight;
+    const [rows, width] = shape as Shape & [number, number];
+    const { values, scales } = parts[0]!;
+    return {
+      format,
+      rows,
+      width,
+      values: at(values) / WORD_BYTES,
+      scales: format === "f32" ? 0 : at(scales) / WORD_BYTES,
+    };
+  };
+  const { keyValue } = selfAttn;
+  return {
+    subgroups,
+    streams: altup.modalityRouter.shape[0]!,
+    hidden: altup.modalityRouter.shape[1]!,
+    heads: config.numAttentionHeads,
+    kvHeads: config.numKeyValueHeads,
+    headDim: config.headDim,
+    perLayer: w.perLayerInputGate.shape[0]!,
+    rank: laurel.linearLeft.shape[0]!,
+    intermediate: mlp.gateProj.shape[0]!,
+    eps: config.rmsNormEps,
+    cutoff: mlp.cutoffMultiplier,
+    window: selfAttn.window,
+    correctScale: config.altupCorrectScale,
+    routerNorm: vector(altup.routerNorm),
+    router: matrix(altup.modalityRouter),
+    predictionCoefs: matrix(altup.predictionCoefs).values,
+    correctionCoefs: matrix(altup.correctionCoefs).values,
+    correctOutputScale: vector(altup.correctOutputScale),
+    inputNorm: vector(w.inputLayernorm),
+    qProj: matrix(selfAttn.qProj),
+    qNorm: vector(selfAttn.qNorm),
+    oProj: matrix(selfAttn.oProj),
+    keyValue: keyValue && {
+      kProj: matrix(keyValue.kProj),
+      vProj: matrix(keyValue.vProj),
+      kNorm: vector(keyValue.kNorm),
+    },
+    laurelLeft: matrix(laurel.linearLeft),
+    laurelRight: matrix(laurel.linearRight),
+    laurelNorm: vector(laurel.postLaurelNorm),
+    attentionNorm: vector(w.postAttentionLayernorm),
+    preFeedforwardNorm: vector(w.preFeedforwardLayernorm),
+    gateProj: matrix(mlp.gateProj),
+    upProj: matrix(mlp.upProj),
+    downProj: matrix(mlp.downProj),
+    postFeedforwardNorm: vector(w.postFeedforwardLayernorm),
+    perLayerGate: matrix(w.perLayerInputGate),
+    perLayerProjection: matrix(w.perLayerProjection),
+  };
+}

@@ -1,0 +1,63 @@
+// Weights that kernels read together lie in one buffer, so that a kernel of many
+// weights binds one: every GPU binds eight, few bind twenty.
+import type { WebGpuContext } from "./context.ts";
+import { align } from "./flags.ts";
+import { takeRegion } from "./memory.ts";
+import { Region } from "./tensors.ts";
+import type { WebGpuWeight } from "./weights.ts";
+
+/** Weights in one buffer. */
+export class WeightGroup {
+  /** All of them. */
+  readonly region: Region;
+  private readonly offsets: ReadonlyMap<Region, number>;
+
+  constructor(regions: readonly Region[]) {
+    const offsets = new Map<Region, number>();
+    let bytes = 0;
+    for (const region of regions) {
+      offsets.set(region, bytes);
+      bytes += align(region.bytes);
+    }
+    this.offsets = offsets;
+    this.region = new Region(bytes);
+  }
+
+  /** Bytes before a region of the group. */
+  offsetOf(region: Region): number {
+    return this.offsets.get(region)!;
+  }
+
+  /** Takes the buffer. */
+  take(context: WebGpuContext): void {
+    takeRegion(context, "weights of a layer", this.region);
+    for (const [region, offset] of this.offsets) {
+      region.memory = this.region.memory;
+      region.offset = offset;
+    }
+  }
+}
+
+/** All groups of a device: formed while its steps are planned. */
+export class WeightGroups {
+  readonly all: WeightGroup[] = [];
+  private readonly grouped = new Set<WebGpuWeight>();
+
+  /**
+   * Forms a group, unless a buffer of `maxBytes` does not hold it, one of the
+   * weights is in another one already, or it lies in several parts.
+   */
+  form(
+    weights: readonly WebGpuWeight[],
+    maxBytes: number,
+  ): WeightGroup | undefined {
+    if (weights.some((w) => this.grouped.has(w) || w.parts.length !== 1)) {
+      return undefined;
+    }
+    const group = new WeightGroup(weights.flatMap(({ regions }) => regions));
+    if (group.region.bytes > maxBytes) return undefined;
+    for (const weight of weights) this.grouped.add(weight);
+    this.all.push(group);
+    return group;
+  }
+}

@@ -1,0 +1,250 @@
+// A decoder layer in one operation against the same layer made of the others, on
+// the reference device: layers of every kind one after another, so that each
+// leaves its addend to the next.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { WeightFormat } from "../../../src/core/dtype.ts";
+import { parseGemma3nConfig } from "../../../src/models/gemma3n/config.ts";
+import {
+  decoderLayer,
+  decoderLayerWeights,
+} from "../../../src/models/gemma3n/decoder_layer.ts";
+import { kvLayerIndices } from "../../../src/models/gemma3n/kv_sharing.ts";
+import { weightFormats } from "../../../src/models/gemma3n/weight_formats.ts";
+import type { Device, WeightSpec } from "../../../src/ops/device.ts";
+import type { KvStore, Ops, Tensor, Weight } from "../../../src/ops/ops.ts";
+import type { WeightLoader } from "../../../src/ops/weight_loader.ts";
+import { reference } from "../../ops/parity.ts";
+import {
+  assertClose,
+  randomTensor,
+  type TestDevice,
+  testGpu,
+} from "../../testing.ts";
+import { deviceOf } from "./device_of.ts";
+
+/** Of the largest element: float32 sums in another order, through four layers. */
+const TOLERANCE = 2e-5;
+/** Owning and shared layers of both kinds, sparse and dense. */
+const LAYERS = 4;
+const SHARED = 2;
+const STREAMS = 4;
+
+/** Sizes of a layer. */
+interface Sizes {
+  readonly hidden: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly perLayer: number;
+  readonly rank: number;
+  readonly intermediate: number;
+  readonly window: number;
+}
+
+const SMALL: Sizes = {
+  hidden: 64,
+  heads: 4,
+  kvHeads: 2,
+  headDim: 16,
+  perLayer: 16,
+  rank: 8,
+  intermediate: 128,
+  window: 8,
+};
+/** Rows of an odd number of groups; workgroups that are not full. */
+const ODD: Sizes = {
+  hidden: 96,
+  heads: 6,
+  kvHeads: 2,
+  headDim: 32,
+  perLayer: 32,
+  rank: 32,
+  intermediate: 352,
+  window: 70,
+};
+/** Several octets a thread, and heads as they are released. */
+const WIDE: Sizes = {
+  hidden: 2304,
+  heads: 4,
+  kvHeads: 1,
+  headDim: 256,
+  perLayer: 256,
+  rank: 64,
+  intermediate: 2080,
+  window: 32,
+};
+
+function configOf(sizes: Sizes) {
+  return parseGemma3nConfig({
+    model_type: "gemma3n_text",
+    vocab_size: 64,
+    vocab_size_per_layer_input: 64,
+    hidden_size: sizes.hidden,
+    intermediate_size: sizes.intermediate,
+    num_hidden_layers: LAYERS,
+    num_attention_heads: sizes.heads,
+    num_key_value_heads: sizes.kvHeads,
+    head_dim: sizes.headDim,
+    hidden_size_per_layer_input: sizes.perLayer,
+    laurel_rank: sizes.rank,
+    num_kv_shared_layers: SHARED,
+    sliding_window: sizes.window,
+    max_position_embeddings: 32768,
+    layer_types: [
+      "sliding_attention",
+      "full_attention",
+      "sliding_attention",
+      "full_attention",
+    ],
+    activation_sparsity_pattern: [0.9, 0, 0.8, 0],
+  }).textConfig;
+}
+
+/** Weights that were declared, to be filled. */
+type Declared = readonly [Weight, WeightSpec];
+
+function loader(
+  device: Device,
+  dtype: WeightFormat,
+  declared: Declared[],
+  prefix = "",
+): WeightLoader {
+  const choose = weightFormats(dtype);
+  return {
+    weight(kind, name, shape, options) {
+      const plain = { name: prefix + name, kind, shape, ...options };
+      const spec = { ...plain, format: choose(plain, "bf16") };
+      const weight = device.declareWeight(spec);
+      declared.push([weight, spec]);
+      return weight;
+    },
+    scope: (inner) => loader(device, dtype, declared, prefix + inner),
+  };
+}
+
+async function fill(device: Device, declared: readonly Declared[]) {
+  for (const [seed, [weight, { shape, kind }]] of declared.entries()) {
+    const width = shape[1] ?? 1;
+    const scale = kind === "vector" ? 1 : 2 / Math.sqrt(width);
+    const { data } = randomTensor(shape, { seed, scale });
+    await device.writeWeight(weight, {
+      firstRow: 0,
+      rows: shape[0]!,
+      dtype: "f32",
+      bytes: new Uint8Array(data.buffer),
+    });
+  }
+}
+
+/** Rows to run: so many keys before, then one row after another. */
+interface Run {
+  readonly past: number;
+  readonly rows: number;
+}
+
+/** Streams after all layers, of each row. */
+async function layersOf(
+  target: TestDevice,
+  sizes: Sizes,
+  dtype: WeightFormat,
+  { past, rows }: Run,
+  fused: boolean,
+): Promise<Float32Array[]> {
+  await using device = await target.create();
+  const config = configOf(sizes);
+  const declared: Declared[] = [];
+  const load = loader(device, dtype, declared, "layers.");
+  const weights = Array.from(
+    { length: LAYERS },
+    (_, i) => decoderLayerWeights(load.scope(`${i}.`), config, i),
+  );
+  const { kvHeads, headDim, hidden, perLayer, window } = sizes;
+  const capacities = [window + 3, past + rows];
+  const specs = capacities.map((capacity) => ({ capacity, kvHeads, headDim }));
+  device.reserveKv(specs);
+  const upload = (shape: number[], seed: number) =>
+    device.upload(randomTensor(shape, { seed }).data, shape);
+  const ops: Ops = fused ? required(device.ops) : device.ops;
+  const row = (position: number, stores: readonly KvStore[]): Tensor => {
+    const rope = {
+      cos: upload([1, headDim / 2], 1000 + position),
+      sin: upload([1, headDim / 2], 2000 + position),
+    };
+    const segments = [{ firstRow: 0, rows: 1, firstPosition: position }];
+    return weights.reduce((x, w, i) =>
+      decoderLayer(ops, w, config, x, {
+        segments,
+        stores: [stores[kvLayerIndices(config)[i]!]!],
+        rope,
+        perLayerInput: upload([1, perLayer], 3000 + position + i),
+      }), upload([STREAMS, 1, hidden], 4000 + position));
+  };
+  const fillStores = (stores: readonly KvStore[]) =>
+    stores.forEach((store, i) => {
+      const first = Math.max(0, past - store.capacity);
+      const count = past - first;
+      const shape = [count, kvHeads, headDim];
+      const segment = { firstRow: 0, rows: count, firstPosition: first };
+      if (count > 0) {
+        const [k, v] = [upload(shape, 5000 + i), upload(shape, 6000 + i)];
+        device.ops.appendKv([store], [segment], k, v);
+      }
+    });
+  const standIns = () => specs.map((spec) => device.createKvStore(spec));
+  device.plan(() => [row(past + rows - 1, standIns())]);
+  device.plan(() => (fillStores(standIns()), []));
+  await device.allocate();
+  await fill(device, declared);
+  const stores = standIns();
+  fillStores(stores);
+  await device.submit();
+  const out: Float32Array[] = [];
+  for (let i = 0; i < rows; i++) {
+    out.push((await device.read([row(past + i, stores)]))[0]!);
+  }
+  return out;
+}
+
+/** The operations, of which a layer must be one. */
+function required(ops: Ops): Ops {
+  return {
+    ...ops,
+    decoderLayer: (...args) => {
+      const result = ops.decoderLayer!(...args);
+      assert.ok(result, "the device has kernels for the layer");
+      return result;
+    },
+  };
+}
+
+const context = await testGpu();
+if (context) {
+  const plain = deviceOf(context, "all features", {});
+  const noSubgroups = deviceOf(context, "no subgroups", {
+    subgroups: { subgroupSize: 0, enablesSubgroups: false },
+  });
+  const cases: [string, Sizes, WeightFormat, Run, TestDevice][] = [
+    ["small f32 from the start", SMALL, "f32", { past: 0, rows: 3 }, plain],
+    ["small q4 beyond the window", SMALL, "q4", { past: 70, rows: 2 }, plain],
+    ["odd f32 in several splits", ODD, "f32", { past: 300, rows: 2 }, plain],
+    ["odd q8", ODD, "q8", { past: 69, rows: 3 }, plain],
+    ["odd q4", ODD, "q4", { past: 129, rows: 1 }, plain],
+    ["odd q4", ODD, "q4", { past: 129, rows: 1 }, noSubgroups],
+    ["small f32 with long keys", SMALL, "f32", { past: 8300, rows: 1 }, plain],
+    ["wide q4", WIDE, "q4", { past: 100, rows: 1 }, plain],
+  ];
+  for (const [label, sizes, dtype, run, target] of cases) {
+    test(`decoderLayer of ${label} matches the reference with ${target.name}`, async () => {
+      const expected = await layersOf(reference, sizes, dtype, run, false);
+      const actual = await layersOf(target, sizes, dtype, run, true);
+      expected.forEach((streams, i) => {
+        const largest = streams.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
+        assertClose(actual[i]!, streams, {
+          atol: TOLERANCE * largest,
+          label: `row ${i}`,
+        });
+      });
+    });
+  }
+}
