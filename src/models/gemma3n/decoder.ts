@@ -143,6 +143,7 @@ export class Decoder {
     const separate = (rows: number) => Array<number>(rows).fill(1);
     plan([chunk], chunk);
     plan([chunk], Math.min(chunk, this.#steps.logitsRows));
+    plan([1], 1); // a device may have kernels for one row alone
     plan(separate(chunk), 1);
     plan(separate(hiddenChunk), 1, true);
     if (this.#device.tokens) {
