@@ -14,13 +14,16 @@ import {
   isBlockDtype,
 } from "../core/dtype.ts";
 import { InputError } from "../core/errors.ts";
-import { halfBits, halfValue } from "../core/half.ts";
+import { halfValue } from "../core/half.ts";
 import { dequantizeQ4K, dequantizeQ5K, dequantizeQ6K } from "./k_blocks.ts";
+import {
+  GROUP,
+  type QuantizedDtype,
+  quantizeGroups,
+} from "./quantize_groups.ts";
 
-/** Formats that {@link quantize} writes. */
-export type QuantizedDtype = "q8_0" | "q4_0";
-
-const GROUP = 32;
+/** Bytes of the scale, with which a block begins. */
+const SCALE_BYTES = 2;
 
 /** Turns the blocks in `bytes` from `at` on, one by one, into values of `out` from `to` on. */
 type DequantizeBlock = (
@@ -96,8 +99,14 @@ export function quantize(
   const { bytes } = BLOCK_SIZES[dtype];
   const blocks = values.length / GROUP;
   const out = new Uint8Array(blocks * bytes);
-  const block = dtype === "q8_0" ? quantizeQ80 : quantizeQ40;
-  for (let b = 0; b < blocks; b++) block(values, b * GROUP, out, b * bytes);
+  quantizeGroups(values, 0, blocks, dtype, {
+    quants: out,
+    firstQuant: SCALE_BYTES,
+    quantStep: bytes,
+    scales: out,
+    firstScale: 0,
+    scaleStep: bytes,
+  });
   return out;
 }
 
@@ -139,82 +148,6 @@ function dequantizeQ40(
     out[to + i] = scale * ((pair & 15) - 8);
     out[to + GROUP / 2 + i] = scale * ((pair >> 4) - 8);
   }
-}
-
-function quantizeQ80(
-  values: Float32Array,
-  from: number,
-  out: Uint8Array,
-  at: number,
-): void {
-  const largest = Math.abs(values[indexOfLargest(values, from)]!);
-  const scale = Math.fround(largest / 127);
-  const inverse = inverseScale(scale);
-  putHalf(out, at, scale);
-  for (let i = 0; i < GROUP; i++) {
-    const x = Math.fround(values[from + i]! * inverse);
-    // Halves go away from zero; Math.round() sends them up.
-    out[at + 2 + i] = x < 0 ? -roundHalfUp(-x) : roundHalfUp(x);
-  }
-}
-
-// x + 0.5 would round 0.49999997 up in float32, but not in double precision.
-function roundHalfUp(x: number): number {
-  return Math.floor(x + 0.5);
-}
-
-// The value furthest from zero becomes -8, so that its sign fixes the scale's.
-function quantizeQ40(
-  values: Float32Array,
-  from: number,
-  out: Uint8Array,
-  at: number,
-): void {
-  const scale = Math.fround(values[indexOfLargest(values, from)]! / -8);
-  const inverse = inverseScale(scale);
-  putHalf(out, at, scale);
-  const quantized = (i: number) => {
-    const x = Math.fround(values[from + i]! * inverse);
-    return Math.min(15, Math.trunc(Math.fround(x + 8.5)));
-  };
-  for (let i = 0; i < GROUP / 2; i++) {
-    out[at + 2 + i] = quantized(i) | (quantized(GROUP / 2 + i) << 4);
-  }
-}
-
-/** First index of the largest magnitude in a group. */
-function indexOfLargest(values: Float32Array, from: number): number {
-  let index = from;
-  let sum = 0;
-  for (let i = from; i < from + GROUP; i++) {
-    sum += values[i]!;
-    if (Math.abs(values[i]!) > Math.abs(values[index]!)) index = i;
-  }
-  if (!Number.isFinite(sum)) {
-    throw new InputError(
-      `Cannot quantise values ${from} to ${
-        from + GROUP - 1
-      }: one is NaN or infinite`,
-    );
-  }
-  return index;
-}
-
-// A scale too small to be inverted is 0 in half precision.
-function inverseScale(scale: number): number {
-  const inverse = scale === 0 ? 0 : Math.fround(1 / scale);
-  return Number.isFinite(inverse) ? inverse : 0;
-}
-
-function putHalf(out: Uint8Array, at: number, value: number): void {
-  const bits = halfBits(value);
-  if ((bits & 0x7c00) === 0x7c00) {
-    throw new InputError(
-      `Cannot quantise a group: its scale ${value} is too large for half precision`,
-    );
-  }
-  out[at] = bits & 255;
-  out[at + 1] = bits >> 8;
 }
 
 function halfAt(bytes: Uint8Array, at: number): number {

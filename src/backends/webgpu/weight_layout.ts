@@ -20,10 +20,11 @@ import {
   type StorageDtype,
   type WeightFormat,
 } from "../../core/dtype.ts";
-import { decodeRows, quantize } from "../../quant/blocks.ts";
+import { decodeRows } from "../../quant/blocks.ts";
+import { GROUP, quantizeGroups } from "../../quant/quantize_groups.ts";
 
-/** Values that share a scale. */
-export const GROUP = 32;
+export { GROUP };
+
 /** Bytes of a half-precision scale. */
 const SCALE_BYTES = 2;
 
@@ -107,10 +108,48 @@ export function packRows(
       scales: new Uint8Array(0),
     };
   }
-  const quantized = dtype === blocks
-    ? bytes
-    : quantize(decodeRows(bytes, dtype), blocks);
-  return separateScales(quantized, blocks, width);
+  return dtype === blocks
+    ? separateScales(bytes, blocks, width)
+    : quantizeRows(numbers(bytes, dtype), blocks, width);
+}
+
+/** Rows as `quantizeGroups` takes them. */
+function numbers(
+  bytes: Uint8Array,
+  dtype: StorageDtype | BlockDtype,
+): Float32Array | Uint16Array {
+  if (dtype !== "bf16") return decodeRows(bytes, dtype);
+  const isAligned = bytes.byteOffset % Uint16Array.BYTES_PER_ELEMENT === 0;
+  const { buffer, byteOffset, byteLength } = isAligned ? bytes : bytes.slice();
+  return new Uint16Array(
+    buffer,
+    byteOffset,
+    byteLength / Uint16Array.BYTES_PER_ELEMENT,
+  );
+}
+
+function quantizeRows(
+  from: Float32Array | Uint16Array,
+  dtype: "q8_0" | "q4_0",
+  width: number,
+): PackedRows {
+  const groups = width / GROUP;
+  const format = dtype === "q8_0" ? "q8" : "q4";
+  const { valueBytes, scaleBytes } = weightLayout(format, width);
+  const rows = groups === 0 ? 0 : from.length / width;
+  const values = new Uint8Array(rows * valueBytes);
+  const scales = new Uint8Array(rows * scaleBytes);
+  for (let row = 0; row < rows; row++) {
+    quantizeGroups(from, row * width, groups, dtype, {
+      quants: values,
+      firstQuant: row * valueBytes,
+      quantStep: valueBytes / groups,
+      scales,
+      firstScale: row * scaleBytes,
+      scaleStep: SCALE_BYTES,
+    });
+  }
+  return { values, scales };
 }
 
 /** Moves the scales of Q4_0 or Q8_0 blocks, which come first, into a plane of their own. */

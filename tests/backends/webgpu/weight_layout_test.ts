@@ -54,6 +54,26 @@ for (const [format, dtype] of [["q8", "q8_0"], ["q4", "q4_0"]] as const) {
   }
 }
 
+for (const [format, dtype] of [["q8", "q8_0"], ["q4", "q4_0"]] as const) {
+  test(`packRows() quantises bfloat16 to ${format} as its float32 values`, () => {
+    const { data } = randomTensor([3, 96], { seed: 4 });
+    const bits = new Uint32Array(data.buffer);
+    const halves = Uint16Array.from(bits, (value) => value >>> 16);
+    const values = Float32Array.from(data, (_, i) => {
+      bits[i] = halves[i]! << 16;
+      return data[i]!;
+    });
+    const wanted = packRows(quantize(values, dtype), dtype, format, 96);
+    // At an odd address too.
+    for (const offset of [0, 1]) {
+      const bytes = new Uint8Array(halves.byteLength + offset);
+      bytes.set(new Uint8Array(halves.buffer), offset);
+      const found = packRows(bytes.subarray(offset), "bf16", format, 96);
+      assert.deepEqual(found, wanted);
+    }
+  });
+}
+
 test("packRows() gives floats as they are when the format is f32", () => {
   const { data } = randomTensor([2, 5], { seed: 1 });
   const { values, scales } = packRows(
