@@ -13,6 +13,8 @@ export interface GpuTimes {
   /** Compute passes that the library began. */
   readonly passes: number;
   readonly dispatches: number;
+  /** Milliseconds from the making of encoders to their end. */
+  readonly encodingMs: number;
   /** Milliseconds of all passes; `undefined` without timestamps. */
   readonly ms: number | undefined;
   /** Milliseconds by the label of the pipeline, where each dispatch has its pass. */
@@ -25,6 +27,7 @@ export class GpuClock {
   profiling = false;
   private passes = 0;
   private dispatches = 0;
+  private encodingMs = 0;
   private labels: string[] = [];
   private timed = 0;
   private readonly gpu: GPUDevice;
@@ -53,13 +56,12 @@ export class GpuClock {
 
   /** What was done since the last call. */
   async take(): Promise<GpuTimes> {
-    const { passes, dispatches, labels } = this;
+    const { passes, dispatches, encodingMs, labels } = this;
     const spans = await this.read();
-    this.passes = this.dispatches = this.timed = 0;
+    this.passes = this.dispatches = this.encodingMs = this.timed = 0;
     this.labels = [];
-    if (!spans) {
-      return { passes, dispatches, ms: undefined, kernels: new Map() };
-    }
+    const counts = { passes, dispatches, encodingMs };
+    if (!spans) return { ...counts, ms: undefined, kernels: new Map() };
     const kernels = new Map<string, { ms: number; count: number }>();
     let ms = 0;
     spans.forEach((span, i) => {
@@ -69,11 +71,17 @@ export class GpuClock {
       kernels.set(labels[i]!, known);
       ms += span;
     });
-    return { passes, dispatches, ms, kernels };
+    return { ...counts, ms, kernels };
   }
 
   private timedEncoder(encoder: GPUCommandEncoder): GPUCommandEncoder {
-    const { beginComputePass } = encoder;
+    const started = performance.now();
+    const { beginComputePass, finish } = encoder;
+    encoder.finish = (descriptor) => {
+      const commands = finish.call(encoder, descriptor);
+      this.encodingMs += performance.now() - started;
+      return commands;
+    };
     encoder.beginComputePass = (descriptor = {}) => {
       this.passes++;
       const begin = (label: string) =>

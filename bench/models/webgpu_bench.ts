@@ -197,6 +197,7 @@ async function benchDecode(
     const times: number[] = [];
     const gpuTimes: number[] = [];
     let recording = 0;
+    let encoding = 0;
     let dispatches = 0;
     for (let i = 0; i < WARM_UP + tokens; i++) {
       const started = performance.now();
@@ -213,6 +214,7 @@ async function benchDecode(
       times.push(ended - started);
       if (taken.ms !== undefined) gpuTimes.push(taken.ms);
       recording += (recorded - started) / tokens;
+      encoding += taken.encodingMs / tokens;
     }
     const median = medianOf(times)!;
     print(name, `decode at ${at}${readsLogits ? "" : ", no logits read"}`, [
@@ -220,6 +222,7 @@ async function benchDecode(
       `${median.toFixed(3)} ms (best ${Math.min(...times).toFixed(3)})`,
       `on the GPU ${milliseconds(medianOf(gpuTimes))}`,
       `recording ${recording.toFixed(3)} ms`,
+      `encoding ${encoding.toFixed(3)} ms`,
       `${dispatches} dispatches`,
       `${(weightBytes / median / 1e6).toFixed(0)} GB/s of weights`,
     ]);
@@ -274,7 +277,7 @@ const { info } = (await navigator.gpu.requestAdapter())!;
 console.log(`${info.vendor} ${info.description}`);
 if (runs("kernels")) await benchKernels(tiny);
 if (tiny) {
-  if (runs("e2b")) await benchSize(TINY, 4, profile);
+  if (runs("e2b")) await benchSize(TINY, 64, profile);
 } else {
   if (runs("e2b")) await benchSize(E2B, 64, profile);
   if (runs("e4b")) await benchSize(E4B, 64, profile);

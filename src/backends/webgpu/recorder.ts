@@ -12,6 +12,7 @@ import type { KvStore, Tensor, Weight } from "../../ops/ops.ts";
 import { BINDING_ALIGNMENT } from "./flags.ts";
 import { copyColumnsWgsl } from "./kernels/copy_columns.ts";
 import { ELEMENT_THREADS } from "./kernels/elements.ts";
+import type { EncodedDispatch } from "./step.ts";
 import {
   type Binding,
   F32_BYTES,
@@ -85,6 +86,8 @@ export class Recorder {
   /** What the weights and stores of this device carry. */
   readonly device: symbol = Symbol("device");
   readonly uploads: Uploads = new Uploads();
+  /** What earlier steps were encoded as, see step.ts. */
+  readonly encoded: EncodedDispatch[] = [];
   /** Weights that operations want in one buffer. */
   readonly groups: WeightGroups = new WeightGroups();
   private step = Symbol("step");

@@ -1,11 +1,12 @@
 // Turns recorded dispatches into commands of one compute pass.
 import { numel } from "../../core/shape.ts";
 import type { WebGpuContext } from "./context.ts";
-import type { BoundRange } from "./pipelines.ts";
+import type { BoundRange, Pipeline, Pipelines } from "./pipelines.ts";
 import type { RecordedDispatch, Recorder } from "./recorder.ts";
 import {
   type Binding,
   F32_BYTES,
+  type GpuMemory,
   Region,
   StepBuffer,
   type WebGpuTensor,
@@ -14,17 +15,39 @@ import {
 /** A binding has at least so many bytes. */
 const MIN_BINDING_BYTES = 4;
 
+/**
+ * What the same place of an earlier step was encoded as. Steps repeat: a kernel
+ * and buffers that are compared are found faster than ones that are looked up.
+ */
+export interface EncodedDispatch {
+  readonly code: string;
+  readonly constants: RecordedDispatch["constants"];
+  readonly ranges: readonly BoundRange[];
+  readonly pipeline: Pipeline;
+  readonly group: GPUBindGroup;
+}
+
 /** Encodes dispatches `first .. end` of a step whose buffers have their memory. */
 export function encodeDispatches(
-  context: WebGpuContext,
+  { pipelines }: WebGpuContext,
   encoder: GPUCommandEncoder,
-  { dispatches, uploads }: Recorder,
+  { dispatches, encoded, uploads }: Recorder,
   { first, end }: { readonly first: number; readonly end: number },
 ): void {
   if (first === end) return;
   const pass = encoder.beginComputePass();
+  let bound: Pipeline | undefined;
   for (let i = first; i < end; i++) {
-    encodeDispatch(context, pass, dispatches[i]!, uploads.memory);
+    const dispatch = dispatches[i]!;
+    let known = encoded[i];
+    if (!known || !isSame(known, dispatch, uploads.memory)) {
+      known = encode(pipelines, dispatch, uploads.memory);
+      encoded[i] = known;
+    }
+    if (known.pipeline !== bound) pass.setPipeline(known.pipeline.pipeline);
+    bound = known.pipeline;
+    pass.setBindGroup(0, known.group);
+    pass.dispatchWorkgroups(...dispatch.workgroups);
   }
   pass.end();
 }
@@ -40,33 +63,76 @@ export function encodeCopies(
   for (const x of kept) {
     const size = numel(x.shape) * F32_BYTES;
     if (size === 0) continue;
-    const { memory, offset: from } = range(x, uploads.memory);
+    const { memory, offset: from } = rangeOf(x, uploads.memory);
     encoder.copyBufferToBuffer(memory.buffer, from, target, offset, size);
     offset += size;
   }
 }
 
-function encodeDispatch(
-  { pipelines }: WebGpuContext,
-  pass: GPUComputePassEncoder,
-  { label, code, constants, reads, writes, paramsBuffer, workgroups }:
-    RecordedDispatch,
-  uploads: Recorder["uploads"]["memory"],
-): void {
+function encode(
+  pipelines: Pipelines,
+  { label, code, constants, reads, writes, paramsBuffer }: RecordedDispatch,
+  uploads: GpuMemory | undefined,
+): EncodedDispatch {
   const pipeline = pipelines.pipeline(code, constants ?? {}, {
     reads: reads.length,
     writes: writes.length,
     params: paramsBuffer !== undefined,
   }, label);
-  const ranges = [...reads, ...writes].map((x) => range(x, uploads));
-  if (paramsBuffer) ranges.push(range(paramsBuffer, uploads));
-  pass.setPipeline(pipeline.pipeline);
-  pass.setBindGroup(0, pipelines.bindGroup(pipeline, ranges));
-  pass.dispatchWorkgroups(...workgroups);
+  const ranges = [...reads, ...writes, ...(paramsBuffer ? [paramsBuffer] : [])]
+    .map((x) => rangeOf(x, uploads));
+  const group = pipelines.bindGroup(pipeline, ranges);
+  return { code, constants, ranges, pipeline, group };
+}
+
+function isSame(
+  { code, constants, ranges }: EncodedDispatch,
+  dispatch: RecordedDispatch,
+  uploads: GpuMemory | undefined,
+): boolean {
+  const { reads, writes, paramsBuffer } = dispatch;
+  if (code !== dispatch.code) return false;
+  if (!haveSameValues(constants, dispatch.constants)) return false;
+  let i = 0;
+  for (const x of reads) {
+    if (!isRange(ranges[i++]!, x, uploads)) return false;
+  }
+  for (const x of writes) {
+    if (!isRange(ranges[i++]!, x, uploads)) return false;
+  }
+  return !paramsBuffer || isRange(ranges[i]!, paramsBuffer, uploads);
+}
+
+function haveSameValues(
+  a: RecordedDispatch["constants"],
+  b: RecordedDispatch["constants"],
+): boolean {
+  if (a === b) return true;
+  if (!a || !b) return false;
+  for (const name in a) if (a[name] !== b[name]) return false;
+  return true; // one code has the same names each time
+}
+
+/** Whether a binding lies there: `rangeOf` without a new object. */
+function isRange(
+  { memory, offset, size }: BoundRange,
+  x: Binding,
+  uploads: GpuMemory | undefined,
+): boolean {
+  if (x instanceof Region) {
+    return x.memory === memory && x.offset === offset &&
+      Math.max(MIN_BINDING_BYTES, x.bytes) === size;
+  }
+  const isBuffer = x instanceof StepBuffer;
+  const buffer = isBuffer ? x : x.buffer;
+  const bytes = isBuffer ? x.bytes : numel(x.shape) * F32_BYTES;
+  return (buffer.first < 0 ? uploads : buffer.memory) === memory &&
+    buffer.offset + (isBuffer ? 0 : x.offset) === offset &&
+    Math.max(MIN_BINDING_BYTES, bytes) === size;
 }
 
 /** Where a binding lies. */
-function range(x: Binding, uploads: Recorder["uploads"]["memory"]): BoundRange {
+function rangeOf(x: Binding, uploads: GpuMemory | undefined): BoundRange {
   if (x instanceof Region) {
     const size = Math.max(MIN_BINDING_BYTES, x.bytes);
     return { memory: x.memory!, offset: x.offset, size };

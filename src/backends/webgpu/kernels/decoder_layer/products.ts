@@ -3,12 +3,13 @@
 // eight elements of a word of q4, which are two words of q8, so that one vector
 // meets weights of any format. Loads of several rows are under way together, and
 // the first ones before the vector is known.
-import type { WeightFormat } from "../../../../core/dtype.ts";
-import { GROUP } from "../../weight_layout.ts";
+import { BLOCK_SIZES, type WeightFormat } from "../../../../core/dtype.ts";
 import { fits } from "./kernel.ts";
 import type { SubgroupFeatures } from "../../features.ts";
 import { type MatrixPlace, powerOf2, range } from "./layer_shape.ts";
 
+/** Values that share a scale. */
+const GROUP = BLOCK_SIZES.q8_0.values;
 /** Fewest threads of a row: sums of so many parts need no further steps. */
 const MIN_LANES = 8;
 /** Rows whose words a thread loads before it uses any. */
