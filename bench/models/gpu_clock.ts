@@ -58,7 +58,11 @@ export class GpuClock {
   async take(): Promise<GpuTimes> {
     const { passes, dispatches, encodingMs, labels } = this;
     const spans = await this.read();
-    this.passes = this.dispatches = this.encodingMs = this.timed = 0;
+    this.passes =
+      this.dispatches =
+      this.encodingMs =
+      this.timed =
+        0;
     this.labels = [];
     const counts = { passes, dispatches, encodingMs };
     if (!spans) return { ...counts, ms: undefined, kernels: new Map() };
