@@ -2,6 +2,7 @@
 import type {
   CausalLm,
   ChooseInput,
+  ChooseOptions,
   LmCallOptions,
   LmPrompt,
   LmSequence,
@@ -52,10 +53,12 @@ export class Gemma3nLanguageModel
 
   /** Choosing tokens where the decoder's device does, see {@link TokenChooser}. */
   get chooser(): TokenChooser<Gemma3nSequence> | undefined {
-    const most = this.#model.runtime.decoder.mostChosen;
+    const { decoder } = this.#model.runtime;
+    const most = decoder.mostChosen;
     if (most === 0) return undefined;
     return {
       most,
+      canSample: (sampling) => decoder.canSample(sampling),
       choose: (inputs, count, options) => this.#choose(inputs, count, options),
       takeBack: ({ cache }, count) => cache.crop(cache.length - count),
     };
@@ -117,16 +120,17 @@ export class Gemma3nLanguageModel
   async #choose(
     inputs: readonly ChooseInput<Gemma3nSequence>[],
     count: number,
-    { signal }: LmCallOptions = {},
+    options: ChooseOptions = {},
   ): Promise<Int32Array[]> {
     const { decoder } = this.#model.runtime;
-    const ids = inputs.map(({ sequence, id }) => ({
+    const ids = inputs.map(({ sequence, id, noise }) => ({
       cache: sequence.cache,
       id,
+      noise,
     }));
     return await this.#model.run(
-      () => decoder.choose(ids, count, signal),
-      signal,
+      () => decoder.choose(ids, count, options),
+      options.signal,
     );
   }
 

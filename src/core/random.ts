@@ -73,6 +73,16 @@ export function gumbel(u: number): number {
   return -Math.log(-Math.log(u));
 }
 
+/** From which ids a token is sampled, and how evenly. */
+export interface TokenSampling {
+  /** Above 0; logits are divided by it. */
+  readonly temperature: number;
+  /** Only the k likeliest ids; 0 for all. */
+  readonly topK: number;
+  /** Only the likeliest of these that together have this share; 1 for all. */
+  readonly topP: number;
+}
+
 /** What the noise of one choice depends on besides the token id. */
 export interface NoiseKey {
   /** Integer in 0..{@link MAX_SEED}. */

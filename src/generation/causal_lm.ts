@@ -1,6 +1,8 @@
 // What generation needs from a model: sequences that are prefilled, stepped
 // and released. Generation names neither a model nor a device; this is the seam.
 
+import type { NoiseKey, TokenSampling } from "../core/random.ts";
+
 /**
  * What a sequence starts from. A model extends it with its own inputs
  * (pictures, audio, a cache to continue); generation passes the object through
@@ -61,26 +63,37 @@ export interface ChooseInput<S extends LmSequence = LmSequence> {
   readonly sequence: S;
   /** The id to append. */
   readonly id: number;
+  /** Noise of its samples; `step` is the position of what is chosen. */
+  readonly noise: Omit<NoiseKey, "step">;
+}
+
+/** Options of {@link TokenChooser.choose}. */
+export interface ChooseOptions extends LmCallOptions {
+  /** To sample; unless given each id is the likeliest. */
+  readonly sampling?: TokenSampling | undefined;
 }
 
 /**
- * A model that can choose tokens itself, each the likeliest, and so go on for
- * some tokens before generation hears of any.
+ * A model that can choose tokens itself, and so go on for some tokens before
+ * generation hears of any. It chooses what `choice.ts` would.
  */
 export interface TokenChooser<S extends LmSequence = LmSequence> {
   /** Most ids of one call, at least 1. */
   readonly most: number;
+  /** Whether it can sample so. */
+  canSample(sampling: TokenSampling): boolean;
   /**
    * Appends an id to each sequence, each at most once in a call, and then all
    * but the last of the ids that it chooses, one after another. Gives what it
-   * chose: as many ids for every sequence, at least one and at most `count`. -1
-   * is an id that cannot be chosen, because a logit is NaN or none is above
-   * -Infinity; nothing comes after it.
+   * chose: as many ids for every sequence, at most `count`. None means that it
+   * cannot tell what to sample and has appended nothing: `step()` gives the
+   * logits. -1 is an id that cannot be chosen, because a logit is NaN or none is
+   * above -Infinity; nothing comes after it.
    */
   choose(
     inputs: readonly ChooseInput<S>[],
     count: number,
-    options?: LmCallOptions,
+    options?: ChooseOptions,
   ): Promise<Int32Array[]>;
   /** Takes the last `count` ids of a sequence back, all of which its last call had chosen. */
   takeBack(sequence: S, count: number): void;

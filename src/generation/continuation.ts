@@ -1,6 +1,7 @@
 // One sequence while it grows: its ids, the choice of the next one, and the
 // rules that end it.
 import { argmax, requireChosen, sampleToken } from "./choice.ts";
+import type { NoiseKey } from "../core/random.ts";
 import type { LmPrompt } from "./causal_lm.ts";
 import type { ResolvedGenerationConfig } from "./generation_config.ts";
 import type { LogitsProcessor } from "./logits_processor.ts";
@@ -96,12 +97,9 @@ export class Continuation<P extends LmPrompt = LmPrompt> {
     return this.maxLength - this.#length;
   }
 
-  /** Whether every token is the likeliest by the model's own logits, and nothing else is asked of them. */
-  get isPlainGreedy(): boolean {
-    const { config, processors } = this.#options;
-    return !config.doSample && processors.length === 0 &&
-      !config.outputLogits && !config.outputScores &&
-      config.logprobs === undefined;
+  /** Noise of its samples, but for the step. */
+  get noise(): Omit<NoiseKey, "step"> {
+    return { seed: this.seed, stream: this.#options.stream };
   }
 
   /**

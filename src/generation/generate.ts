@@ -18,6 +18,7 @@ import {
 import {
   createLogitsProcessors,
   type LogitsProcessor,
+  modelChoice,
 } from "./logits_processor.ts";
 import type { StepLogprobs } from "./logprobs.ts";
 import { resolveMaxLength, warnOfDefaultLength } from "./sequence_length.ts";
@@ -87,7 +88,7 @@ export async function generate<P extends LmPrompt, S extends LmSequence>(
     for (const { prompt, sequenceIndex } of plan.continuations) {
       streamer?.put(prompt.inputIds, sequenceIndex);
     }
-    for await (const tokens of run(lm, plan.continuations, rest.signal)) {
+    for await (const tokens of run(lm, plan, rest.signal)) {
       for (const { id, sequenceIndex } of tokens) {
         streamer?.put(Int32Array.of(id), sequenceIndex);
       }
@@ -114,13 +115,14 @@ export async function* generateTokens<
   prompts: readonly P[],
   options: GenerateTokensOptions = {},
 ): AsyncGenerator<GeneratedToken[], void, void> {
-  const { continuations } = planGeneration(lm, prompts, options);
-  yield* run(lm, continuations, options.signal);
+  yield* run(lm, planGeneration(lm, prompts, options), options.signal);
 }
 
 interface Plan<P extends LmPrompt> {
   readonly config: ResolvedGenerationConfig;
   readonly continuations: readonly Continuation<P>[];
+  /** How the model itself may choose tokens, if it may. */
+  readonly choice: ReturnType<typeof modelChoice>;
 }
 
 function planGeneration<P extends LmPrompt>(
@@ -173,12 +175,13 @@ function planGeneration<P extends LmPrompt>(
         }),
     );
   });
-  return { config, continuations };
+  const choice = modelChoice(config, lm.vocabSize, logitsProcessors);
+  return { config, continuations, choice };
 }
 
 async function* run<P extends LmPrompt, S extends LmSequence>(
   lm: CausalLm<P, S>,
-  continuations: readonly Continuation<P>[],
+  { continuations, choice }: Plan<P>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<GeneratedToken[], void, void> {
   signal?.throwIfAborted();
@@ -190,6 +193,7 @@ async function* run<P extends LmPrompt, S extends LmSequence>(
       logits,
       continuation: continuations[i]!,
     })),
+    choice,
   );
   try {
     while (true) {

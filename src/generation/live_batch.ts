@@ -3,6 +3,7 @@
 // chosen ahead.
 import type { CausalLm, LmPrompt, LmSequence } from "./causal_lm.ts";
 import type { Continuation, GeneratedToken } from "./continuation.ts";
+import type { modelChoice } from "./logits_processor.ts";
 import { Pace } from "./pace.ts";
 
 /** Longest stretch of choosing before other work of the event loop gets a turn. */
@@ -31,12 +32,18 @@ const NONE = new Int32Array(0);
 /** Steps sequences until all have ended. */
 export class LiveBatch<P extends LmPrompt, S extends LmSequence> {
   readonly #lm: CausalLm<P, S>;
+  readonly #choice: ReturnType<typeof modelChoice>;
   readonly #pace = new Pace();
   #live: Live<P, S>[];
 
-  /** Goes on from where sequences were started. */
-  constructor(lm: CausalLm<P, S>, started: readonly Started<P, S>[]) {
+  /** Goes on from where sequences were started; `choice` is how the model may choose, if it may. */
+  constructor(
+    lm: CausalLm<P, S>,
+    started: readonly Started<P, S>[],
+    choice: ReturnType<typeof modelChoice>,
+  ) {
     this.#lm = lm;
+    this.#choice = choice;
     this.#live = started.map((one) => ({ ...one, ahead: NONE }));
   }
 
@@ -90,26 +97,36 @@ export class LiveBatch<P extends LmPrompt, S extends LmSequence> {
   }
 
   async #step(signal: AbortSignal | undefined): Promise<void> {
+    if (await this.#chooseAhead(signal)) return;
+    const logits = await this.#lm.step(
+      this.#live.map(({ sequence, continuation }) => ({
+        sequence,
+        ids: [continuation.tokens.at(-1)!.id],
+      })),
+      { signal },
+    );
+    this.#live.forEach((one, i) => one.logits = logits[i]!);
+  }
+
+  /** Lets the model choose some tokens; `false` where it cannot. */
+  async #chooseAhead(signal: AbortSignal | undefined): Promise<boolean> {
     const { chooser } = this.#lm;
+    if (!chooser || !this.#choice) return false;
+    const { sampling } = this.#choice;
+    if (sampling && !chooser.canSample(sampling)) return false;
     const live = this.#live;
+    const remaining = live.map(({ continuation }) => continuation.remaining);
+    const count = this.#pace.count(Math.min(chooser.most, ...remaining));
     const inputs = live.map(({ sequence, continuation }) => ({
       sequence,
       id: continuation.tokens.at(-1)!.id,
+      noise: continuation.noise,
     }));
-    if (chooser && live.every((one) => one.continuation.isPlainGreedy)) {
-      const remaining = live.map((one) => one.continuation.remaining);
-      const count = this.#pace.count(Math.min(chooser.most, ...remaining));
-      const chosen = await this.#pace.time(
-        () => chooser.choose(inputs, count, { signal }),
-      );
-      live.forEach((one, i) => one.ahead = chosen[i]!);
-      return;
-    }
-    const logits = await this.#lm.step(
-      inputs.map(({ sequence, id }) => ({ sequence, ids: [id] })),
-      { signal },
+    const chosen = await this.#pace.time(
+      () => chooser.choose(inputs, count, { sampling, signal }),
     );
-    live.forEach((one, i) => one.logits = logits[i]!);
+    live.forEach((one, i) => one.ahead = chosen[i]!);
+    return chosen[0]!.length > 0;
   }
 }
 

@@ -1,5 +1,6 @@
 // What a logits processor is, and the chain of them that a configuration asks
 // for, in the order of Transformers' `_get_logits_processor`.
+import type { TokenSampling } from "../core/random.ts";
 import type { ResolvedGenerationConfig } from "./generation_config.ts";
 import {
   biasSequences,
@@ -43,6 +44,38 @@ export function createLogitsProcessors(
   vocabSize: number,
   own: readonly LogitsProcessor[] = [],
 ): LogitsProcessor[] {
+  return [
+    ...shapingProcessors(config, vocabSize),
+    ...own,
+    ...(config.doSample ? samplingProcessors(config) : []),
+  ];
+}
+
+/**
+ * Whether a token is chosen by the model's own logits, but for temperature and
+ * filters when sampling, and nobody wants to see logits: how the model itself
+ * may choose then. `undefined` where generation must.
+ */
+export function modelChoice(
+  config: ResolvedGenerationConfig,
+  vocabSize: number,
+  own: readonly LogitsProcessor[] = [],
+): { readonly sampling: TokenSampling | undefined } | undefined {
+  const { outputLogits, outputScores, logprobs, minP } = config;
+  if (outputLogits || outputScores || logprobs !== undefined) return undefined;
+  if (own.length + shapingProcessors(config, vocabSize).length > 0) {
+    return undefined;
+  }
+  if (!config.doSample) return { sampling: undefined };
+  if (minP !== undefined) return undefined;
+  const { temperature, topK, topP } = config;
+  return { sampling: { temperature, topK, topP } };
+}
+
+function shapingProcessors(
+  config: ResolvedGenerationConfig,
+  vocabSize: number,
+): LogitsProcessor[] {
   const processors: LogitsProcessor[] = [];
   const add = (processor: LogitsProcessor) => processors.push(processor);
 
@@ -68,9 +101,14 @@ export function createLogitsProcessors(
     add(requireNewTokens(config.minNewTokens, config.eosTokenId));
   }
   if (config.suppressTokens.length) add(suppressTokens(config.suppressTokens));
+  return processors;
+}
 
-  own.forEach(add);
-  if (!config.doSample) return processors;
+function samplingProcessors(
+  config: ResolvedGenerationConfig,
+): LogitsProcessor[] {
+  const processors: LogitsProcessor[] = [];
+  const add = (processor: LogitsProcessor) => processors.push(processor);
   if (config.temperature !== 1) add(applyTemperature(config.temperature));
   if (config.topK > 0) add(keepTopK(config.topK));
   if (config.topP < 1) add(keepTopP(config.topP));

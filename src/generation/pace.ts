@@ -24,7 +24,8 @@ export class Pace {
   async time(run: () => Promise<Int32Array[]>): Promise<Int32Array[]> {
     const started = this.#now();
     const tokens = await run();
-    this.#msPerToken = (this.#now() - started) / tokens[0]!.length;
+    const count = tokens[0]!.length;
+    if (count > 0) this.#msPerToken = (this.#now() - started) / count;
     return tokens;
   }
 }

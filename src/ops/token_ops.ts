@@ -1,5 +1,6 @@
 // Choosing tokens where the logits are, and going on from them: ids that stay
 // on a device, so that a step needs nothing that the step before it gave.
+import type { NoiseKey, TokenSampling } from "../core/random.ts";
 import type { Tensor, Weight } from "./ops.ts";
 
 /**
@@ -21,6 +22,19 @@ export interface TokenOps {
    * -Infinity.
    */
   argmax(logits: Tensor, slot: number): void;
+  /** Whether {@link TokenOps.sample} can sample so. */
+  canSample(sampling: TokenSampling): boolean;
+  /**
+   * Fills a slot with a sample of each row: logits `[T, V]`, a key for each
+   * row. -1 as for `argmax()`; -2 where a device's sums are too coarse to tell
+   * what the host, with its float64, would choose.
+   */
+  sample(
+    logits: Tensor,
+    slot: number,
+    keys: readonly NoiseKey[],
+    sampling: TokenSampling,
+  ): void;
   /**
    * `table[id] * scale` of the first `rows` ids of a slot: matrix `[V, D]` ->
    * `[rows, D]`. An id outside the table gives the nearest row of it.

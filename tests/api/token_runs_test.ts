@@ -56,11 +56,27 @@ if (context) {
   });
 
   test("runs of quantised models are the tokens one by one", async () => {
-    for (const dtype of ["q8", "q4"] as const) {
+    for (const [dtype, name] of [["q8", "text"], ["q4", "batch"]] as const) {
       await using model = await loadTiny("webgpu", { dtype });
-      await assertSame(model, "text", { maxNewTokens: 16, eosTokenId: [] });
-      await assertSame(model, "batch", { maxNewTokens: 9, eosTokenId: [] });
+      await assertSame(model, name, { maxNewTokens: 11, eosTokenId: [] });
     }
+  });
+
+  test("runs of samples are the samples one by one", async () => {
+    await using model = await loadTiny("webgpu");
+    const sample = { doSample: true, maxNewTokens: 10, eosTokenId: [] };
+    for (
+      const filters of [
+        { topK: 0, temperature: 1.5 },
+        { topK: 64, topP: 0.95, temperature: 3 },
+        { topK: 7, numReturnSequences: 3 },
+      ]
+    ) {
+      for (const seed of [1, 2 ** 40 + 3]) {
+        await assertSame(model, "korean", { ...sample, ...filters, seed });
+      }
+    }
+    await assertSame(model, "batch", { ...sample, seed: 4 });
   });
 
   test("a run of small chunks is no longer than a chunk", async () => {

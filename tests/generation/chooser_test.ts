@@ -21,7 +21,11 @@ const tokenizer = wordTokenizer(
 const PROMPTS = [prompt(6), prompt(0), prompt(2, 5), prompt(3, 3, 3)];
 
 /** Results and sequences, as released, with and without choosing ahead. */
-async function bothWays(table: Float32Array[], options: GenerateOptions) {
+async function bothWays(
+  table: Float32Array[],
+  options: GenerateOptions,
+  undecided: readonly number[] = [],
+) {
   using _ = stillClock();
   const run = async (lm: TableLm) => {
     const streamed: number[][] = [];
@@ -37,6 +41,7 @@ async function bothWays(table: Float32Array[], options: GenerateOptions) {
     return { result, streamed, released: lm.released };
   };
   const ahead = new TableLm(table, { chooses: 8 });
+  for (const id of undecided) ahead.undecided.add(id);
   return {
     singly: await run(new TableLm(table)),
     ahead: await run(ahead),
@@ -61,6 +66,28 @@ test("generate() gives the same whether tokens come singly or ahead", async () =
   }
 });
 
+test("generate() samples the same whether tokens come singly or ahead", async () => {
+  for (
+    const filters of [
+      {},
+      { temperature: 0.7, topK: 5 },
+      { topP: 0.8, numReturnSequences: 3 },
+    ]
+  ) {
+    const options = { maxNewTokens: 30, doSample: true, seed: 5, ...filters };
+    const { singly, ahead, counts } = await bothWays(randomTable, options);
+    assert.deepEqual(ahead, singly);
+    assert.ok(counts.some((count) => count > 1), `counts ${counts}`);
+    // Where the model cannot tell, at once or later, the host chooses.
+    const some = Array.from({ length: V / 4 }, (_, i) => 4 * i);
+    for (const undecided of [some, randomTable.map((_, id) => id)]) {
+      const often = await bothWays(randomTable, options, undecided);
+      assert.deepEqual(often.ahead, often.singly);
+      assert.ok(often.counts.includes(0), `counts ${often.counts}`);
+    }
+  }
+});
+
 test("generate() asks for no more tokens than there may be", async () => {
   const { counts } = await bothWays(countingTable(V), { maxNewTokens: 12 });
   // One from the prefill, one to learn the pace.
@@ -70,7 +97,8 @@ test("generate() asks for no more tokens than there may be", async () => {
 test("generate() lets the host choose what the model cannot", async () => {
   for (
     const options of [
-      { doSample: true, seed: 3 },
+      { doSample: true, topK: 0 },
+      { doSample: true, minP: 0.1 },
       { repetitionPenalty: 1.2 },
       { suppressTokens: [3] },
       { outputLogits: true },

@@ -10,7 +10,13 @@ import type {
   StepInput,
   TokenChooser,
 } from "../../src/generation/causal_lm.ts";
-import { argmax } from "../../src/generation/choice.ts";
+import type { NoiseKey, TokenSampling } from "../../src/core/random.ts";
+import { argmax, sampleToken } from "../../src/generation/choice.ts";
+import {
+  applyTemperature,
+  keepTopK,
+  keepTopP,
+} from "../../src/generation/warpers.ts";
 
 /** Ids fed so far. */
 export class TableSequence {
@@ -48,6 +54,8 @@ export class TableLm implements CausalLm<LmPrompt, TableSequence> {
   readonly batchSizes: number[] = [];
   /** Ids chosen in each call that let it choose. */
   readonly chosenCounts: number[] = [];
+  /** Ids after which it cannot tell what to sample. */
+  readonly undecided = new Set<number>();
   readonly chooser: TokenChooser<TableSequence> | undefined;
   readonly #table: readonly Float32Array[];
   readonly #onCall: (step: number) => void;
@@ -96,15 +104,19 @@ export class TableLm implements CausalLm<LmPrompt, TableSequence> {
   #chooser(most: number): TokenChooser<TableSequence> {
     return {
       most,
+      canSample: ({ topK }) => topK > 0,
       choose: async (inputs, count, options = {}) => {
         assert.ok(count >= 1 && count <= most, `asked for ${count} ids`);
         await this.#call(inputs.length, options);
-        const ids = inputs.map(({ sequence, id }) => {
+        const ids = inputs.map(({ sequence, id, noise }) => {
           assert.ok(this.open.has(sequence), "stepped after release");
           const chosen: number[] = [];
           while (chosen.length < count && id >= 0) {
+            if (options.sampling && this.undecided.has(id)) break;
             const logits = this.#feed(sequence, [id]);
-            id = logits.some(Number.isNaN) ? -1 : argmax(logits);
+            id = logits.some(Number.isNaN)
+              ? -1
+              : this.#sample(sequence, logits, noise, options.sampling);
             chosen.push(id);
           }
           return chosen;
@@ -121,6 +133,21 @@ export class TableLm implements CausalLm<LmPrompt, TableSequence> {
         sequence.ids.length -= count;
       },
     };
+  }
+
+  #sample(
+    { length: step }: TableSequence,
+    logits: Float32Array,
+    noise: Omit<NoiseKey, "step">,
+    sampling: TokenSampling | undefined,
+  ): number {
+    if (!sampling) return argmax(logits);
+    const { temperature, topK, topP } = sampling;
+    const context = { inputIds: new Int32Array(0), promptLength: 0 };
+    applyTemperature(temperature)(logits, context);
+    keepTopK(topK)(logits, context);
+    if (topP < 1) keepTopP(topP)(logits, context);
+    return sampleToken(logits, { ...noise, step });
   }
 
   async #call(size: number, { signal }: LmCallOptions): Promise<void> {

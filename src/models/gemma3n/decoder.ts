@@ -6,6 +6,7 @@ import {
   DeviceError,
   InputError,
 } from "../../core/errors.ts";
+import type { TokenSampling } from "../../core/random.ts";
 import type { Checkpoint } from "../../io/checkpoint.ts";
 import {
   CheckpointWeights,
@@ -18,6 +19,7 @@ import { type DecoderOutput, OutputCollector } from "./decoder_output.ts";
 import { decoderParts } from "./decoder_parts.ts";
 import {
   type ChooseInput,
+  type ChooseOptions,
   DecoderSteps,
   type StepResult,
 } from "./decoder_step.ts";
@@ -248,14 +250,19 @@ export class Decoder {
     return Math.min(CHOSEN_SLOTS, this.options.prefillChunk);
   }
 
+  /** Whether {@link choose} can sample so. */
+  canSample(sampling: TokenSampling): boolean {
+    return this.#device.tokens?.canSample(sampling) ?? false;
+  }
+
   /**
    * Feeds one id to each sequence, then `count - 1` that the device chooses,
-   * each the likeliest; gives the ids chosen, see {@link runTokens}.
+   * the likeliest or samples; gives the ids chosen, see {@link runTokens}.
    */
   async choose(
     inputs: readonly ChooseInput[],
     count: number,
-    signal?: AbortSignal,
+    options: Omit<ChooseOptions, "fastPrefill"> = {},
   ): Promise<Int32Array[]> {
     for (const { cache, id } of inputs) {
       this.#checkInput({ cache, ids: Int32Array.of(id), keep: 1 });
@@ -264,7 +271,7 @@ export class Decoder {
       rows: this.#chosenRows,
       textVocabSize: textVocabSize(this.#parts.hard, this.config),
       fastPrefill: this.options.fastPrefill,
-      signal,
+      ...options,
     });
   }
 

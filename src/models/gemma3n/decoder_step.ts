@@ -1,5 +1,6 @@
 // Steps of the decoder on its device: recorded, run, and their logits or the
 // chosen ids brought back.
+import type { NoiseKey, TokenSampling } from "../../core/random.ts";
 import { planChoice, type PlanOptions, planStep } from "./step_plans.ts";
 import type { SequenceCache } from "./sequence_cache.ts";
 import { type DecoderParts, StepRecorder } from "./step_recorder.ts";
@@ -19,6 +20,16 @@ export interface ChooseInput {
   readonly cache: SequenceCache;
   /** The id to feed. */
   readonly id: number;
+  /** Noise of its samples; the step is the position. */
+  readonly noise?: Omit<NoiseKey, "step"> | undefined;
+}
+
+/** Options of {@link DecoderSteps.choose}. */
+export interface ChooseOptions {
+  readonly fastPrefill: boolean;
+  /** To sample, with the noise of every input; else the likeliest is chosen. */
+  readonly sampling?: TokenSampling | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What a step gives for its kept rows: `[rows, V]` or, after the last norm, `[rows, D]`. */
@@ -86,7 +97,7 @@ export class DecoderSteps {
   async choose(
     inputs: readonly ChooseInput[],
     count: number,
-    { fastPrefill, signal }: Pick<StepOptions, "fastPrefill" | "signal">,
+    { fastPrefill, sampling, signal }: ChooseOptions,
   ): Promise<Float32Array> {
     const { device } = this.#parts;
     const recorder = this.#recorder;
@@ -105,8 +116,17 @@ export class DecoderSteps {
       );
       const tokens = slot === 0 ? { ids, soft, tableRows } : { slot: slot - 1 };
       const isLast = slot === count - 1;
+      const noise = sampling && {
+        sampling,
+        // The token after the one that is fed.
+        keys: inputs.map(({ cache, noise }) => ({
+          ...noise!,
+          step: cache.length + slot + 1,
+        })),
+      };
       const chosen = recorder.whole(() => {
-        recorder.choice(step!, { tokens, stores }, { fastPrefill, slot });
+        const options = { fastPrefill, slot, noise };
+        recorder.choice(step!, { tokens, stores }, options);
         return isLast ? [device.tokens!.chosen(inputs.length)] : [];
       });
       if (isLast) {

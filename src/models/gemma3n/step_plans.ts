@@ -84,10 +84,17 @@ export function planChoice(
     keep: 1,
   }));
   const [step] = scheduleSteps(inputs, sequences);
-  device.plan(() => {
-    const caches = specs.map((spec) => device.createKvStore(spec));
-    const values = { tokens: { slot: 0 }, stores: inputs.map(() => caches) };
-    recorder.choice(step!, values, { fastPrefill, slot: 0 });
-    return [device.tokens!.chosen(sequences)];
-  });
+  const key = { seed: 0, step: 0, stream: 0 };
+  const keys = inputs.map(() => key);
+  const all = { temperature: 1, topK: 0, topP: 1 };
+  const likeliest = { ...all, topK: 1 };
+  for (const sampling of [undefined, all, likeliest]) {
+    device.plan(() => {
+      const caches = specs.map((spec) => device.createKvStore(spec));
+      const values = { tokens: { slot: 0 }, stores: inputs.map(() => caches) };
+      const noise = sampling && { keys, sampling };
+      recorder.choice(step!, values, { fastPrefill, slot: 0, noise });
+      return [device.tokens!.chosen(sequences)];
+    });
+  }
 }

@@ -1,5 +1,6 @@
 // Records a step of the decoder: from the tokens of its rows to hidden states
 // and logits, or to the ids that the device chooses.
+import type { NoiseKey, TokenSampling } from "../../core/random.ts";
 import type { Device } from "../../ops/device.ts";
 import type { Tensor } from "../../ops/ops.ts";
 import type { Gemma3nConfig } from "./config.ts";
@@ -56,6 +57,17 @@ export interface RecordOptions {
   readonly outputHiddenStates: boolean;
 }
 
+/** How a step that ends with a choice is recorded. */
+export interface ChoiceOptions {
+  readonly fastPrefill: boolean;
+  /** Where the chosen ids go. */
+  readonly slot: number;
+  /** To sample, with a key for each row; else the likeliest is chosen. */
+  readonly noise?:
+    | { readonly keys: readonly NoiseKey[]; readonly sampling: TokenSampling }
+    | undefined;
+}
+
 /** Records steps. */
 export class StepRecorder {
   readonly #parts: DecoderParts;
@@ -96,15 +108,14 @@ export class StepRecorder {
   choice(
     step: ScheduledStep,
     values: StepValues,
-    { fastPrefill, slot }: {
-      readonly fastPrefill: boolean;
-      /** Where the chosen ids go. */
-      readonly slot: number;
-    },
+    { fastPrefill, slot, noise }: ChoiceOptions,
   ): void {
     const options = { fastPrefill, outputHiddenStates: false };
     const { hidden } = this.step(step, values, options);
-    this.#parts.device.tokens!.argmax(this.logits(hidden!), slot);
+    const tokens = this.#parts.device.tokens!;
+    const logits = this.logits(hidden!);
+    if (noise) tokens.sample(logits, slot, noise.keys, noise.sampling);
+    else tokens.argmax(logits, slot);
   }
 
   /** `[rows, D]` -> `[rows, V]` */

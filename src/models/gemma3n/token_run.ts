@@ -1,10 +1,16 @@
 // Several tokens of some sequences, each chosen by the device and fed to the
 // next step there, before the host hears of any.
-import type { ChooseInput, DecoderSteps, StepOptions } from "./decoder_step.ts";
+import type {
+  ChooseInput,
+  ChooseOptions,
+  DecoderSteps,
+} from "./decoder_step.ts";
+
+/** Instead of an id, where the host must choose. */
+const UNDECIDED = -2;
 
 /** Options of {@link runTokens}. */
-export interface TokenRunOptions
-  extends Pick<StepOptions, "fastPrefill" | "signal"> {
+export interface TokenRunOptions extends ChooseOptions {
   /** Most sequences of a step. */
   readonly rows: number;
   /** Ids below this can be fed where they were chosen. */
@@ -15,7 +21,8 @@ export interface TokenRunOptions
  * Feeds an id to each sequence, then what the device chooses, `count` ids in
  * all; gives the ids chosen after each, as many for every sequence. They are
  * fewer where the device has chosen what it cannot embed (an id of the vision
- * or audio vocabulary) or nothing at all (-1): that is the last one then.
+ * or audio vocabulary) or nothing at all (-1): that is the last one then. What
+ * it could not decide ends them, too, and leaves no id: there may be none.
  */
 export async function runTokens(
   steps: DecoderSteps,
@@ -33,13 +40,18 @@ export async function runTokens(
       ids[first + i % group.length]![step] = id;
     });
   }
-  const fed = ids.map((chosen) =>
-    chosen.findIndex((id) => id < 0 || id >= textVocabSize) + 1 || count
-  );
-  const good = Math.min(...fed);
+  const good = Math.min(...ids.map((chosen) => usable(chosen, textVocabSize)));
   return inputs.map(({ cache, id }, i) => {
     const chosen = ids[i]!.subarray(0, good);
-    cache.advance(Int32Array.of(id, ...chosen.subarray(0, good - 1)));
+    const fed = Int32Array.of(id, ...chosen).subarray(0, good);
+    cache.advance(fed);
     return chosen;
   });
+}
+
+/** How many of the chosen ids hold. */
+function usable(chosen: Int32Array, textVocabSize: number): number {
+  const last = chosen.findIndex((id) => id < 0 || id >= textVocabSize);
+  if (last < 0) return chosen.length;
+  return chosen[last] === UNDECIDED ? last : last + 1;
 }

@@ -3,7 +3,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { InputError } from "../../../src/core/errors.ts";
-import { argmax } from "../../../src/generation/choice.ts";
+import type { NoiseKey, TokenSampling } from "../../../src/core/random.ts";
+import { argmax, sampleToken } from "../../../src/generation/choice.ts";
+import {
+  applyTemperature,
+  keepTopK,
+  keepTopP,
+} from "../../../src/generation/warpers.ts";
 import type { Device } from "../../../src/ops/device.ts";
 import {
   assertClose,
@@ -31,8 +37,12 @@ async function tokenDevice(
   device.tokens!.reserve(SLOTS, ROWS);
   const logits = new Float32Array(rows * vocab);
   device.plan(() => {
-    device.tokens!.argmax(device.upload(logits, [rows, vocab]), SLOTS - 1);
-    return [device.tokens!.chosen(ROWS)];
+    const tokens = device.tokens!;
+    const x = device.upload(logits, [rows, vocab]);
+    const keys = Array.from({ length: rows }, () => noiseKey(0, 0));
+    tokens.argmax(x, SLOTS - 1);
+    for (const sampling of SAMPLINGS) tokens.sample(x, 0, keys, sampling);
+    return [tokens.chosen(ROWS)];
   });
   await device.allocate();
   return device;
@@ -45,6 +55,69 @@ async function choose(device: Device, logits: TestTensor): Promise<number[]> {
   const rows = logits.shape[0]!;
   const [ids] = await device.read([tokens!.chosen(rows)]);
   return [...ids!.subarray(0, rows)];
+}
+
+/** Ways to sample: of all ids, of some, of a nucleus. */
+const SAMPLINGS: readonly TokenSampling[] = [
+  { temperature: 1, topK: 0, topP: 1 },
+  { temperature: 0.7, topK: 0, topP: 1 },
+  { temperature: 1, topK: 64, topP: 0.95 },
+  { temperature: 1.3, topK: 50, topP: 1 },
+  { temperature: 0.2, topK: 128, topP: 0.5 },
+  { temperature: 2, topK: 1, topP: 1e-6 },
+];
+const SEEDS = 20;
+
+function noiseKey(seed: number, row: number): NoiseKey {
+  return { seed: seed * 2 ** 33 + 7 * row, step: seed + row, stream: row % 3 };
+}
+
+/** What a device samples of each row. */
+async function sample(
+  device: Device,
+  { data, shape }: TestTensor,
+  sampling: TokenSampling,
+  seed: number,
+): Promise<number[]> {
+  const rows = shape[0]!;
+  const keys = Array.from({ length: rows }, (_, row) => noiseKey(seed, row));
+  const tokens = device.tokens!;
+  tokens.sample(device.upload(data, shape), 0, keys, sampling);
+  const [ids] = await device.read([tokens.chosen(rows)]);
+  return [...ids!.subarray(0, rows)];
+}
+
+/** Fails where a device decides otherwise than the host; counts what it leaves to the host. */
+async function assertSamples(
+  device: Device,
+  logits: TestTensor,
+  sampling: TokenSampling,
+  seed: number,
+): Promise<number> {
+  const [rows, vocab] = logits.shape as [number, number];
+  const ids = await sample(device, logits, sampling, seed);
+  for (let row = 0; row < rows; row++) {
+    if (ids[row] === -2) continue;
+    const own = logits.data.slice(row * vocab, (row + 1) * vocab);
+    const expected = hostSample(own, sampling, noiseKey(seed, row));
+    const label = `V = ${vocab}, seed ${seed}, row ${row}, ${
+      JSON.stringify(sampling)
+    }`;
+    assert.equal(ids[row], expected, label);
+  }
+  return ids.filter((id) => id === -2).length;
+}
+
+function hostSample(
+  logits: Float32Array,
+  { temperature, topK, topP }: TokenSampling,
+  key: NoiseKey,
+): number {
+  const context = { inputIds: new Int32Array(0), promptLength: 0 };
+  if (temperature !== 1) applyTemperature(temperature)(logits, context);
+  if (topK > 0) keepTopK(topK)(logits, context);
+  if (topP < 1) keepTopP(topP)(logits, context);
+  return sampleToken(logits, key);
 }
 
 const context = await testGpu();
@@ -95,6 +168,86 @@ if (context && target) {
     const logits = row({});
     new Uint32Array(logits.data.buffer)[5] = 0xffc00001;
     assert.deepEqual(await choose(device, logits), [-1]);
+  });
+
+  test("sample() chooses as the host does, or leaves it to the host", async () => {
+    for (const vocab of [1, 5, 127, 4097, 20001]) {
+      await using device = await tokenDevice(target, ROWS, vocab);
+      for (const sampling of SAMPLINGS) {
+        let undecided = 0;
+        for (let seed = 1; seed <= SEEDS; seed++) {
+          const logits = randomTensor([ROWS, vocab], { seed, scale: 20 });
+          undecided += await assertSamples(device, logits, sampling, seed);
+        }
+        const label = `V = ${vocab}, ${JSON.stringify(sampling)}`;
+        assert.ok(undecided <= SEEDS * ROWS / 20, `${label}: ${undecided}`);
+      }
+    }
+  });
+
+  test("sample() never takes an id that the host would not, however many are equal", async () => {
+    for (const vocab of [300, 9000]) {
+      await using device = await tokenDevice(target, ROWS, vocab);
+      for (const sampling of SAMPLINGS) {
+        for (let seed = 1; seed <= SEEDS; seed++) {
+          const logits = randomTensor([ROWS, vocab], { seed, scale: 10 });
+          // Steps of 2, 0.5, 0.125 and 1/32, a third of them forbidden, many near.
+          const { data } = logits;
+          for (let i = 0; i < data.length; i++) {
+            const step = 2 ** (1 - 2 * Math.floor(i / vocab));
+            data[i] = Math.round(data[i]! / step) * step + (i % 2) * 2e-7;
+            if (i % 3 === 0) data[i] = -Infinity;
+          }
+          await assertSamples(device, logits, sampling, seed);
+        }
+      }
+    }
+  });
+
+  test("sample() tells rows without a choice", async () => {
+    const vocab = 5000;
+    await using device = await tokenDevice(target, 1, vocab);
+    const row = (place: number, value: number, others: number) => {
+      const data = new Float32Array(vocab).fill(others);
+      data[place] = value;
+      return { shape: [1, vocab], data };
+    };
+    for (const sampling of SAMPLINGS) {
+      for (
+        const [logits, expected] of [
+          [row(4500, NaN, 1), -1],
+          [row(0, NaN, -Infinity), -1],
+          [row(0, -Infinity, -Infinity), -1],
+          [row(17, Infinity, 1), -2],
+          [row(4999, -1e30, -Infinity), 4999],
+        ] as const
+      ) {
+        const [id] = await sample(device, logits, sampling, 1);
+        assert.equal(id, expected, JSON.stringify(sampling));
+      }
+    }
+  });
+
+  test("canSample() refuses what only the host does", async () => {
+    await using device = await tokenDevice(target, 1, 8);
+    const tokens = device.tokens!;
+    const logits = device.upload(new Float32Array(8), [1, 8]);
+    const keys = [noiseKey(1, 0)];
+    for (
+      const sampling of [
+        { temperature: 1, topK: 0, topP: 0.9 },
+        { temperature: 1, topK: 1000, topP: 1 },
+      ]
+    ) {
+      assert.equal(tokens.canSample(sampling), false);
+      assert.throws(
+        () => tokens.sample(logits, 0, keys, sampling),
+        /for the host/,
+      );
+    }
+    const sampling = SAMPLINGS[0]!;
+    assert.throws(() => tokens.sample(logits, 0, [], sampling), /wanted 1/);
+    device.discard();
   });
 
   test("embedding() looks up what earlier steps chose, in every format", async () => {

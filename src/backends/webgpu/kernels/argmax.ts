@@ -1,23 +1,10 @@
-/** Elements of a row that a workgroup of the first part looks at. */
-export const ARGMAX_CHUNK = 4096;
+import { logitKeysWgsl, LOGITS_CHUNK } from "./logit_keys.ts";
 
-/**
- * WGSL of candidates for the largest of a row: an order of float32 bits as
- * unsigned integers, in which a NaN is above everything, and the better one of
- * two. Comparing bits keeps a driver from dropping NaN or tiny numbers.
- */
-export const candidateWgsl = `
+/** WGSL of candidates for the largest of a row, and the better one of two. */
+const candidateWgsl = `${logitKeysWgsl}
 const THREADS = 256u;
-const NAN_KEY = 0xffffffffu;
-const LEAST_KEY = 0x007fffffu; // of -Infinity
 
 struct Candidate { key: u32, index: u32 }
-
-fn keyOf(bits: u32) -> u32 {
-  if ((bits & 0x7fffffffu) > 0x7f800000u) { return NAN_KEY; }
-  if (bits == 0x80000000u) { return bits; } // -0 is as large as 0
-  return bits ^ select(0x80000000u, 0xffffffffu, (bits >> 31u) == 1u);
-}
 
 fn better(a: Candidate, b: Candidate) -> Candidate {
   let second = b.key > a.key || (b.key == a.key && b.index < a.index);
@@ -42,7 +29,7 @@ fn bestOfGroup(thread: u32, own: Candidate) -> Candidate {
 `;
 
 /**
- * WGSL of the first part of `argmax`: the best of each `ARGMAX_CHUNK`
+ * WGSL of the first part of `argmax`: the best of each `LOGITS_CHUNK`
  * elements of a row.
  *
  * `logits` `[T, VOCAB]` f32, read as bits; `bests` `[T, ceil(VOCAB / chunk)]`.
@@ -50,7 +37,7 @@ fn bestOfGroup(thread: u32, own: Candidate) -> Candidate {
  * Dispatch: a workgroup for each chunk in x, the rows in y.
  */
 export const argmaxWgsl = `${candidateWgsl}
-const CHUNK = ${ARGMAX_CHUNK}u;
+const CHUNK = ${LOGITS_CHUNK}u;
 
 @group(0) @binding(0) var<storage, read> logits: array<u32>;
 @group(0) @binding(1) var<storage, read_write> bests: array<Candidate>;

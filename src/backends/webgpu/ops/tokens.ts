@@ -3,18 +3,16 @@ import { InputError } from "../../../core/errors.ts";
 import { formatShape } from "../../../core/shape.ts";
 import type { Tensor } from "../../../ops/ops.ts";
 import type { TokenOps } from "../../../ops/token_ops.ts";
-import {
-  ARGMAX_CHUNK,
-  argmaxMergeWgsl,
-  argmaxWgsl,
-} from "../kernels/argmax.ts";
 import { copyColumnsWgsl } from "../kernels/copy_columns.ts";
 import { elementGrid, type Recorder } from "../recorder.ts";
 import { F32_BYTES, Region } from "../tensors.ts";
+import {
+  canSample,
+  recordArgmax,
+  recordSample,
+  requireSampling,
+} from "./choices.ts";
 import { lookUp } from "./data.ts";
-
-/** Bytes of a candidate: the order of its logit and its index. */
-const CANDIDATE_BYTES = 8;
 
 /** Where chosen ids lie: an f32 each, `[slots, rows]`. */
 export class TokenMemory {
@@ -47,23 +45,17 @@ export function tokenOps(
     },
     argmax(logits, slot) {
       const [rows, vocab] = requireLogits("argmax", logits);
-      const params = [first("argmax", slot, rows)];
-      const chunks = Math.ceil(vocab / ARGMAX_CHUNK);
-      const bests = r.room(rows * chunks * CANDIDATE_BYTES);
-      r.dispatch({
-        code: argmaxWgsl,
-        constants: { VOCAB: vocab },
-        reads: [r.own(logits)],
-        writes: [bests],
-        workgroups: [chunks, rows, 1],
-      });
-      r.dispatch({
-        code: argmaxMergeWgsl,
-        constants: { CHUNKS: chunks },
-        reads: [bests],
-        writes: [memory.region],
-        params,
-        workgroups: [rows, 1, 1],
+      const to = { region: memory.region, first: first("argmax", slot, rows) };
+      recordArgmax(r, { logits: r.own(logits), rows, vocab }, to);
+    },
+    canSample,
+    sample(logits, slot, keys, sampling) {
+      const [rows, vocab] = requireLogits("sample", logits);
+      requireSampling(keys, rows, sampling);
+      const to = { region: memory.region, first: first("sample", slot, rows) };
+      recordSample(r, { logits: r.own(logits), rows, vocab }, to, {
+        keys,
+        sampling,
       });
     },
     embedding(table, slot, rows, scale) {
