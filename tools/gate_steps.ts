@@ -20,6 +20,13 @@ const OPERATIONS = /^tests\/(ops|backends\/webgpu)\//;
 /** Tests of them that take minutes on SwiftShader; Deno runs them. */
 const SLOW_OPERATIONS = /\/(matmul_variants|steady_state)_test\.ts$/;
 
+/** Tests of the whole model, and those of them that SwiftShader has time for. */
+const MODEL_TESTS = [
+  "tests/api/logits_test.ts",
+  "tests/api/transcripts_test.ts",
+];
+const MODEL_TESTS_ON_DAWN = "(logits|ids) for (text|korean) on webgpu";
+
 const CARGO_BIN = `${
   Deno.env.get("CARGO_HOME") ?? `${Deno.env.get("HOME")}/.cargo`
 }/bin`;
@@ -126,13 +133,7 @@ export async function testSteps(): Promise<Step[]> {
     {
       name: "tests on Bun",
       runner: "bun",
-      // With ./ a path is a file, without a part of a name.
-      command: [
-        ...await bun(),
-        "test",
-        `--timeout=${BUN_TIMEOUT_MS}`,
-        ...everywhere.map((path) => `./${path}`),
-      ],
+      command: bunTests(await bun(), everywhere),
     },
   ];
   steps.push(...await dawnSteps(everywhere));
@@ -152,31 +153,42 @@ export async function testSteps(): Promise<Step[]> {
 }
 
 /**
- * The operations on Dawn, which checks WGSL more strictly than Deno does, with
- * SwiftShader as the driver.
+ * The operations and the model's logits and ids on Dawn, which checks WGSL more
+ * strictly than Deno does, with SwiftShader as the driver.
  */
 async function dawnSteps(files: readonly string[]): Promise<Step[]> {
   const chromium = await unpackChromium();
   if (chromium === undefined) {
     console.log(
-      "The operations on Dawn are left out: there is no SwiftShader for " +
+      "The tests on Dawn are left out: there is no SwiftShader for " +
         "this machine",
     );
     return [];
   }
-  return [{
-    name: "operations on Dawn",
-    runner: "node",
-    command: nodeTests(
-      files.filter((path) =>
-        OPERATIONS.test(path) && !SLOW_OPERATIONS.test(path)
-      ),
-    ),
+  const onDawn = (name: string, runner: "node" | "bun", command: string[]) => ({
+    name: `${name} on Dawn`,
+    runner,
+    command,
     env: {
       VK_ICD_FILENAMES: chromium.vulkanDriver,
-      G3N_REQUIRE_WEBGPU: "node",
+      G3N_REQUIRE_WEBGPU: runner,
     },
-  }];
+  });
+  const operations = files.filter((path) =>
+    OPERATIONS.test(path) && !SLOW_OPERATIONS.test(path)
+  );
+  const model = `--test-name-pattern=${MODEL_TESTS_ON_DAWN}`;
+  return [
+    onDawn("operations", "node", nodeTests(operations)),
+    // In one process, which compiles the kernels once for both files.
+    onDawn("the model", "bun", [...bunTests(await bun(), MODEL_TESTS), model]),
+  ];
+}
+
+function bunTests(bun: readonly string[], files: readonly string[]): string[] {
+  // With ./ a path is a file, without a part of a name.
+  const paths = files.map((path) => `./${path}`);
+  return [...bun, "test", `--timeout=${BUN_TIMEOUT_MS}`, ...paths];
 }
 
 function nodeTests(files: readonly string[]): string[] {

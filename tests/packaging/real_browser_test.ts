@@ -13,7 +13,8 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 import { unpackChromium } from "../../tools/chromium.ts";
-import { cases } from "../golden.ts";
+import { cases, golden } from "../golden.ts";
+import { assertClose } from "../testing.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const path = (name: string) => fileURLToPath(new URL(name, ROOT));
@@ -39,7 +40,9 @@ const QUESTIONS = [
  */
 const ASKED = { wasm: ["text", "image", "audio"], webgpu: ["text"] } as const;
 
-const LIMIT_MS = 240_000;
+const LIMIT_MS = 360_000;
+/** Largest difference of logits to Transformers'. */
+const LOGITS_ATOL = 5e-3;
 
 const PAGE = `
   import { pipeline } from "@g3n/core";
@@ -63,9 +66,14 @@ const PAGE = `
         ]
         : text;
       const [answer] = await generate(input, { maxNewTokens, doSample: false });
-      found[name] = answer.generatedText;
+      found[name] = { text: answer.generatedText, logits: await logits(generate, input) };
     }
     return found;
+  }
+  async function logits({ model, processor }, input) {
+    if (typeof input !== "string") return undefined;
+    const inputs = await processor.process({ text: input });
+    return [...(await model.forward(inputs)).logits.data];
   }
   let result;
   try {
@@ -76,9 +84,16 @@ const PAGE = `
   }
   await fetch("/result", { method: "POST", body: JSON.stringify(result) });`;
 
+/** What a question comes to. */
+interface PageAnswer {
+  readonly text: string;
+  /** Of a prompt that is continued: `[T, V]`. */
+  readonly logits?: readonly number[];
+}
+
 /** What the page tells. */
 interface PageResult {
-  readonly found?: Readonly<Record<string, string>>;
+  readonly found?: Readonly<Record<string, PageAnswer>>;
   readonly error?: string;
 }
 
@@ -92,8 +107,8 @@ for (const [device, asked] of Object.entries(ASKED)) {
   test(`a page of Chromium answers as Transformers on ${device}`, {
     skip: chromium === undefined && "there is no Chromium for this machine",
   }, async () => {
-    const golden = await cases();
-    const goldenOf = (name: string) => golden.find((c) => c.name === name)!;
+    const all = await cases();
+    const goldenOf = (name: string) => all.find((c) => c.name === name)!;
     const questions = QUESTIONS
       .filter(({ name }) => (asked as readonly string[]).includes(name))
       .map((question) => ({
@@ -103,7 +118,11 @@ for (const [device, asked] of Object.entries(ASKED)) {
     const { found, error } = await runPage({ device, questions });
     assert.equal(error, undefined);
     for (const { name } of questions) {
-      assert.equal(found![name], goldenOf(name).generated[0], name);
+      const { text, logits } = found![name]!;
+      assert.equal(text, goldenOf(name).generated[0], name);
+      if (name !== "text") continue;
+      const { data } = (await golden()).float32("text.logits");
+      assertClose(logits!, data, { atol: LOGITS_ATOL, label: "logits" });
     }
   });
 }
