@@ -1,12 +1,11 @@
 import type { AttentionKernel } from "./attention.ts";
 import { scoreStage, weightStage } from "./attention_tiles/scores.ts";
+import { finish } from "./attention_tiles/result.ts";
 import {
-  COLUMNS,
   DEPTH,
   KEYS,
-  OWN_ROWS,
-  ownColumns,
   range,
+  resultShape,
   ROWS,
   STRIDE,
   THREADS,
@@ -25,16 +24,18 @@ export function fitsAttentionTiles(width: number): boolean {
 }
 
 /**
- * WGSL of `attention` of many rows, as in prefill: 32 queries that share a
+ * WGSL of `attention` of many rows, as in prefill, and of
+ * `multiQueryAttention`, whose heads share all keys: 32 queries that share a
  * key-value head meet its keys in tiles of 32, with a running largest score and
  * a running sum (online softmax). A tile of keys or values is read once for all
  * of them; tiles that no query sees are left out.
  *
  * Query m of the segment is head `m % (N / K)` of row `m / (N / K)`. Tensors,
- * stores and splits are those of `attentionWgsl`.
+ * stores and splits are those of `attentionWgsl`; of the positions that a row
+ * sees there are no more than `keys`.
  *
- * Threads have 2 x 4 scores, then a quarter of the keys of a row, then 8 rows of
- * a part of the result. Queries and keys lie in workgroup memory as in
+ * Threads have 2 x 4 scores, then a quarter of the keys of a row, then some rows
+ * of a part of the result. Queries and keys lie in workgroup memory as in
  * matmul_tiles.ts, keys four apart side by side: a thread has four of them.
  * 13 KB.
  *
@@ -43,7 +44,7 @@ export function fitsAttentionTiles(width: number): boolean {
 export function attentionTilesWgsl(kernel: AttentionKernel): string {
   const { shared } = kernel;
   const vectors = kvWidth(kernel.width) / 4;
-  const columns = ownColumns(vectors);
+  const { columns, ownRows, ownColumns } = resultShape(vectors);
   return `${declarations(kernel)}
 @compute @workgroup_size(${THREADS})
 fn main(
@@ -55,9 +56,8 @@ fn main(
   let firstQuery = group.y * ${ROWS}u;
   let count = params.rows * ${shared}u;
   let firstSeen = seenFrom(params.firstPosition + firstQuery / ${shared}u);
-  let last = params.firstPosition + min(firstQuery + ${
-    ROWS - 1
-  }u, count - 1u) / ${shared}u;
+  let lastQuery = min(firstQuery + ${ROWS - 1}u, count - 1u);
+  let last = min(params.firstPosition + lastQuery / ${shared}u, params.keys - 1u);
   let tiles = (last - firstSeen) / ${KEYS}u + 1u;
   let tilesPerSplit = (tiles + groups.z - 1u) / groups.z;
   let begin = firstSeen + group.z * tilesPerSplit * ${KEYS}u;
@@ -70,8 +70,8 @@ fn main(
   let ty = thread / 8u;
   let row = thread / 4u;
   let quarter = thread % 4u;
-  let cx = thread % 8u + thread / 32u * 8u;
-  let cy = thread / 8u % 4u;
+  let cx = thread % 8u + thread / 32u % ${columns / 8}u * 8u;
+  let cy = thread / 8u % 4u + thread / ${4 * columns}u * 4u;
 ${
     range(2).map((i) =>
       `  let query${i} = queryBase(min(firstQuery + loaded + ${
@@ -81,13 +81,17 @@ ${
   }
   var largest = LOWEST;
   var total = 0.0;
-${forOwn(columns, (i, c) => `  var out${i}_${c} = vec4f();`)}
+${
+    range(ownRows * ownColumns).map((i) =>
+      `  var out${Math.floor(i / ownColumns)}_${i % ownColumns} = vec4f();`
+    ).join("\n")
+  }
   for (var key = begin; key < end; key += ${KEYS}u) {
 ${scoreStage(vectors)}
 ${weightStage()}
 ${valueStage(vectors)}
   }
-${finish(kernel, columns)}
+${finish(kernel)}
 }
 `;
 }
@@ -108,7 +112,13 @@ function declarations(
 @group(0) @binding(1) var<storage, read> keys: array<KvVector>;
 @group(0) @binding(2) var<storage, read> values: array<KvVector>;
 ${outputs}
-struct Params { firstRow: u32, firstPosition: u32, rows: u32, capacity: u32 }
+struct Params {
+  firstRow: u32,
+  firstPosition: u32,
+  rows: u32,
+  capacity: u32,
+  keys: u32, // positions that there are
+}
 @group(0) @binding(${split ? 5 : 4}) var<uniform> params: Params;
 
 override KV_HEADS: u32;
@@ -177,52 +187,4 @@ ${
 }
 `
   }`;
-}
-
-/** Writes the result, or leaves it unscaled for attention_merge.ts. */
-function finish(
-  { width, shared, split }: AttentionKernel,
-  columns: number,
-): string {
-  const base = split
-    ? `((query / ${shared}u * KV_HEADS + head) * ${shared}u + query % ${shared}u) * groups.z + group.z`
-    : "queryBase(query, head)";
-  const statistics = split
-    ? `      if (cx == 0u) { statistics[to] = vec2f(parts.x, sum); }\n`
-    : "";
-  const write = (i: number, c: number) => {
-    const value = split ? `out${i}_${c}` : `out${i}_${c} / sum`;
-    const v = `cx + ${COLUMNS * c}u`;
-    const store = width % 4 === 0
-      ? `y[to * VECTORS + ${v}] = ${value};`
-      : `put(to * WIDTH, ${v}, ${value});`;
-    return `      if (${v} < VECTORS) { ${store} }`;
-  };
-  return `  workgroupBarrier();
-  weights[row * ${STRIDE}u + quarter] = vec4f(largest, total, 0.0, 0.0);
-  workgroupBarrier();
-${
-    range(OWN_ROWS).map((i) =>
-      `  {
-    let query = firstQuery + cy + ${4 * i}u;
-    if (query < count) {
-      let to = ${base};
-      let parts = weights[(cy + ${4 * i}u) * ${STRIDE}u];
-      let sum = ${
-        range(4).map((k) => `weights[(cy + ${4 * i}u) * ${STRIDE}u + ${k}u].y`)
-          .join(" + ")
-      };
-${statistics}${range(columns).map((c) => write(i, c)).join("\n")}
-    }
-  }`
-    ).join("\n")
-  }`;
-}
-
-function forOwn(
-  columns: number,
-  line: (i: number, c: number) => string,
-): string {
-  return range(OWN_ROWS).flatMap((i) => range(columns).map((c) => line(i, c)))
-    .join("\n");
 }

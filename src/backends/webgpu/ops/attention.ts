@@ -1,5 +1,6 @@
-// Key-value stores and the decoder's attention.
+// Key-value stores, the decoder's attention, and that of pictures.
 import type { CacheDtype } from "../../../core/dtype.ts";
+import { InputError } from "../../../core/errors.ts";
 import type { AttentionOptions, Ops, Segment } from "../../../ops/ops.ts";
 import { shapes } from "../../../ops/shapes.ts";
 import { appendKvWgsl } from "../kernels/append_kv.ts";
@@ -17,6 +18,7 @@ import {
 import { kvWidth } from "../kernels/kv_store.ts";
 import { grid, type Recorder } from "../recorder.ts";
 import {
+  type Binding,
   F32_BYTES,
   type WebGpuKvStore,
   type WebGpuTensor,
@@ -28,6 +30,9 @@ const WANTED_GROUPS = 256;
 const SPLIT_KEYS = 2 * ATTENTION_KEYS;
 /** Largest number of rows in y of a dispatch. */
 const MAX_ROWS = 65535;
+
+/** Largest number of queries of a dispatch in tiles. */
+const MAX_QUERIES = MAX_ROWS * ATTENTION_TILE;
 
 /** Key-value stores and attention. */
 export function attentionOps(
@@ -105,7 +110,7 @@ function attend(
     },
     reads: [q, store.keys, store.values],
     params: tiled
-      ? [firstRow, firstPosition, rows, capacity]
+      ? [firstRow, firstPosition, rows, capacity, firstPosition + rows]
       : [firstRow, firstPosition, capacity],
     workgroups: [headDim === 0 ? 0 : kvHeads, groups, splits],
     cost: 2 * rows * heads * seen * headDim,
@@ -138,6 +143,68 @@ function splitsFor(groups: number, seen: number): number {
     2 * splits * groups <= WANTED_GROUPS && 2 * splits * SPLIT_KEYS <= seen
   ) splits *= 2;
   return splits;
+}
+
+/**
+ * Records attention to all keys. Heads share them, so that each is a row of its
+ * own for the decoder's attention: one that comes after every key.
+ */
+export function attendToAll(
+  r: Recorder,
+  q: WebGpuTensor,
+  k: WebGpuTensor,
+  v: WebGpuTensor,
+  scale: number,
+  out: WebGpuTensor,
+): void {
+  const [places, heads, width] = out.shape as readonly [number, number, number];
+  const keys = k.shape[0]!;
+  if (!fitsAttentionTiles(width)) {
+    throw new InputError(
+      `Cannot record "multiQueryAttention": heads of ${width} are too wide ` +
+        'for workgroup memory; use the device "wasm"',
+    );
+  }
+  const stored = wholeVectors(r, k, v);
+  const rows = places * heads;
+  for (let row = 0; row < rows; row += MAX_QUERIES) {
+    const count = Math.min(MAX_QUERIES, rows - row);
+    r.dispatch({
+      code: attentionTilesCode({
+        width,
+        shared: 1,
+        dtype: "f32",
+        split: false,
+      }),
+      constants: { KV_HEADS: 1, WINDOW: 0, SCALE: scale },
+      reads: [q, ...stored],
+      writes: [out],
+      params: [row, keys, count, keys, keys],
+      workgroups: [1, Math.ceil(count / ATTENTION_TILE), 1],
+      cost: 2 * count * keys * width,
+    });
+  }
+}
+
+/** Keys and values `[S, H]` as stores have them, with heads of whole vectors. */
+function wholeVectors(
+  r: Recorder,
+  k: WebGpuTensor,
+  v: WebGpuTensor,
+): readonly Binding[] {
+  const [rows, width] = k.shape as readonly [number, number];
+  const stored = kvWidth(width);
+  if (stored === width) return [k, v];
+  const writes = [k, v].map(() => r.room(rows * stored * F32_BYTES));
+  r.dispatch({
+    code: appendKvCode("f32", 1),
+    constants: { KV_HEADS: 1, WIDTH: width },
+    reads: [k, v],
+    writes,
+    params: [0, rows, 0, rows],
+    workgroups: grid(Math.ceil(rows * stored / 4 / 64)),
+  });
+  return writes;
 }
 
 const codes = new Map<string, string>();

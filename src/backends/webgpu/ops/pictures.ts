@@ -10,17 +10,12 @@ import {
   conv2dWgsl,
 } from "../kernels/conv2d.ts";
 import { depthwiseConv2dWgsl } from "../kernels/depthwise_conv2d.ts";
-import {
-  MULTI_QUERY_ROWS,
-  multiQueryAttentionWgsl,
-  type MultiQueryTile,
-  multiQueryTile,
-} from "../kernels/multi_query_attention.ts";
 import { resizeBilinearWgsl } from "../kernels/resize_bilinear.ts";
 import { resizeNearestWgsl } from "../kernels/resize_nearest.ts";
 import { grid, type Recorder } from "../recorder.ts";
 import type { WebGpuTensor } from "../tensors.ts";
 import type { WebGpuWeight } from "../weights.ts";
+import { attendToAll } from "./attention.ts";
 import { PLAIN_LINEAR, recordProduct } from "./linear.ts";
 
 /** Operations of this group. */
@@ -45,11 +40,6 @@ const DEPTHWISE_CONV2D = forms(depthwiseConv2dWgsl);
 const AVG_POOL2D = forms(avgPool2dWgsl);
 const RESIZE_NEAREST = forms(resizeNearestWgsl);
 const RESIZE_BILINEAR = forms(resizeBilinearWgsl);
-/** By lanes, then by columns a thread. */
-const MULTI_QUERY_ATTENTION: Record<1 | 4, string[]> = { 1: [], 4: [] };
-/** Bits of a number as a parameter of a kernel. */
-const FLOAT = new Float32Array(1);
-const FLOAT_BITS = new Uint32Array(FLOAT.buffer);
 
 /** Operations over pictures. */
 export function pictureOps(r: Recorder): PictureOps {
@@ -93,27 +83,11 @@ export function pictureOps(r: Recorder): PictureOps {
     },
     multiQueryAttention(q, k, v, options) {
       const shape = shapes.multiQueryAttention(q, k, v, options);
-      const [places, heads, width] = shape as readonly [number, number, number];
       const out = r.output(shape);
-      if (numel(shape) === 0) return out;
-      const rows = places * heads;
-      const tile = multiQueryTile(width);
-      const vectors = Math.ceil(width / 4);
-      FLOAT[0] = options.scale;
-      r.dispatch({
-        code: multiQueryAttentionCode(tile, width),
-        reads: [r.own(q), r.own(k), r.own(v)],
-        writes: [out],
-        params: [
-          rows,
-          k.shape[0]!,
-          width / tile.lanes,
-          vectors,
-          tile.valueKeys,
-          FLOAT_BITS[0]!,
-        ],
-        workgroups: grid(Math.ceil(rows / MULTI_QUERY_ROWS)),
-      });
+      if (numel(shape) > 0) {
+        const [own, keys, values] = [q, k, v].map((x) => r.own(x));
+        attendToAll(r, own!, keys!, values!, options.scale, out);
+      }
       return out;
     },
   };
@@ -205,22 +179,6 @@ function eachElement(
     workgroups: grid(Math.ceil(elements / THREADS)),
   });
   return out;
-}
-
-function multiQueryAttentionCode(
-  { lanes, columns, valueKeys }: MultiQueryTile,
-  width: number,
-): string {
-  if (valueKeys === 0) {
-    throw new InputError(
-      `Cannot record "multiQueryAttention": heads of ${width} are too wide ` +
-        'for workgroup memory; use the device "wasm"',
-    );
-  }
-  return MULTI_QUERY_ATTENTION[lanes][columns] ??= multiQueryAttentionWgsl({
-    lanes,
-    columns,
-  });
 }
 
 /** The values of a filter, which lie in one buffer: kernels bind no other. */

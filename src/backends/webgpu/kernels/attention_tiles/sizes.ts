@@ -12,11 +12,6 @@ export const DEPTH = 8;
 export const TILE = DEPTH * (ROWS + KEYS);
 /** Vectors between rows of weights: one more keeps four rows in different banks. */
 export const STRIDE = KEYS / 4 + 1;
-/** Threads along a head in the result. */
-export const COLUMNS = 32;
-/** Rows of each of them. */
-export const OWN_ROWS = ROWS / (THREADS / COLUMNS);
-
 const VALUE_KEYS = [8, 4];
 
 /** Keys whose values, of so many vectors, pass at a time; 0 where not even four fit. */
@@ -24,9 +19,23 @@ export function valueKeys(vectors: number): number {
   return VALUE_KEYS.find((keys) => keys * vectors <= TILE) ?? 0;
 }
 
-/** Vectors of the result that a thread has of each row. */
-export function ownColumns(vectors: number): number {
-  return Math.ceil(vectors / COLUMNS);
+/** How threads divide the result, `[query, vector of four]`. */
+export interface ResultShape {
+  /** Threads along a head: 8, 16 or 32. */
+  readonly columns: number;
+  /** Threads along the queries. */
+  readonly rows: number;
+  /** Vectors of a thread in each of its rows, as far apart as there are threads. */
+  readonly ownColumns: number;
+  readonly ownRows: number;
+}
+
+/** Every thread has something where a head has as many vectors as threads. */
+export function resultShape(vectors: number): ResultShape {
+  const columns = [8, 16].find((n) => vectors <= n) ?? 32;
+  const rows = THREADS / columns;
+  const ownColumns = Math.ceil(vectors / columns);
+  return { columns, rows, ownColumns, ownRows: ROWS / rows };
 }
 
 /** `count` numbers from 0 on. */

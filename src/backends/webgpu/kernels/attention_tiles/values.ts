@@ -1,18 +1,16 @@
 import {
-  COLUMNS,
   KEYS,
-  OWN_ROWS,
-  ownColumns,
   range,
+  resultShape,
   STRIDE,
   THREADS,
   valueKeys,
 } from "./sizes.ts";
 
-/** Eight queries and a part of the width a thread; the next values are loaded meanwhile. */
+/** Some queries and a part of the width a thread; the next values are loaded meanwhile. */
 export function valueStage(vectors: number): string {
   const keys = valueKeys(vectors);
-  const columns = ownColumns(vectors);
+  const { rows, ownRows, ownColumns } = resultShape(vectors);
   const loads = range(Math.ceil(keys * vectors / THREADS));
   const isWhole = keys * vectors % THREADS === 0;
   const load = (first: string) =>
@@ -35,37 +33,38 @@ export function valueStage(vectors: number): string {
       workgroupBarrier();
       if (s == 0u) {
 ${
-    range(OWN_ROWS).map((i) =>
-      `        let factor${i} = factors[cy + ${4 * i}u]; ` +
-      range(columns).map((c) => `out${i}_${c} *= factor${i};`).join(" ")
+    range(ownRows).map((i) =>
+      `        let factor${i} = factors[cy + ${rows * i}u]; ` +
+      range(ownColumns).map((c) => `out${i}_${c} *= factor${i};`).join(" ")
     ).join("\n")
   }
       }
       ${load(`s + ${keys}u`)}
-${range(keys / 4).map((g) => fourKeys(g, vectors, columns)).join("\n")}
+${range(keys / 4).map((g) => fourKeys(g, vectors)).join("\n")}
     }`;
 }
 
 /** Adds the values of keys `s + 4g .. s + 4g + 3`. */
-function fourKeys(g: number, vectors: number, columns: number): string {
+function fourKeys(g: number, vectors: number): string {
+  const { columns, rows, ownRows, ownColumns } = resultShape(vectors);
   const at = (k: number, c: number) => {
-    const isWhole = COLUMNS * (c + 1) <= vectors;
-    const column = `cx + ${COLUMNS * c}u`;
+    const isWhole = columns * (c + 1) <= vectors;
+    const column = `cx + ${columns * c}u`;
     const inside = isWhole ? column : `min(${column}, ${vectors - 1}u)`;
     return `tile[${(4 * g + k) * vectors}u + ${inside}]`;
   };
   return `      {
 ${
     range(4).flatMap((k) =>
-      range(columns).map((c) => `        let v${k}_${c} = ${at(k, c)};`)
+      range(ownColumns).map((c) => `        let v${k}_${c} = ${at(k, c)};`)
     ).join("\n")
   }
 ${
-    range(OWN_ROWS).map((i) =>
+    range(ownRows).map((i) =>
       `        let w${i} = weights[(cy + ${
-        4 * i
+        rows * i
       }u) * ${STRIDE}u + s / 4u + ${g}u];\n` +
-      range(columns).map((c) =>
+      range(ownColumns).map((c) =>
         ["x", "y", "z", "w"].map((e, k) =>
           `        out${i}_${c} += w${i}.${e} * v${k}_${c};`
         ).join("\n")
