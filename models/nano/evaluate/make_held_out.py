@@ -14,6 +14,7 @@ import json
 import random
 import sys
 import wave
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +30,10 @@ from conversations import AUDIO, IMAGE, LANGUAGE_SYSTEMS, Conversation
 from drawing import Artist, load_gallery, pack_scenes
 from prepare_pictures import HELD_OUT_STYLE, TRAINING_STYLES
 from questions import Exchange
-from scenes import Drawn, PictureTasks
+from picture_questions import Drawn, PictureTasks
 from speech import SAMPLE_RATE, Speaker, place_clip, random_voice
 
-TEXT_TASKS = {"capital": questions.capital, "sum": questions.addition, "opposite": questions.opposite, "definition": questions.definition}
+TEXT_TASKS = (questions.capital, questions.addition, questions.opposite, questions.definition)
 
 
 class Writer:
@@ -56,14 +57,14 @@ def single(exchange: Exchange, language: str, system: str | None = None, asked: 
 
 def add_texts(writer: Writer, rng: random.Random, each: int) -> None:
     for language in ("en", "ko"):
-        for task, make in TEXT_TASKS.items():
-            count = 0
-            while count < each // 4:
+        for make in TEXT_TASKS:
+            asked: set[str] = set()
+            while len(asked) < each // len(TEXT_TASKS):
                 exchange = make(rng)
-                if questions.held_out(exchange.key):
+                if questions.held_out(exchange.key) and exchange.key not in asked:
                     writer.add("text", single(exchange, language), [], [], None)
-                    count += 1
-        for _ in range(each // 4):
+                    asked.add(exchange.key)
+        for _ in range(each):
             other = "ko" if language == "en" else "en"
             exchange = questions.draw(rng, evaluation=True)
             system = LANGUAGE_SYSTEMS[language][0]
@@ -98,15 +99,21 @@ def add_clips(writer: Writer, rng: random.Random, each: int) -> None:
 def add_pictures(writer: Writer, rng: random.Random, each: int, pictures: Path, style: str, styles: list[str]) -> None:
     gallery, sprites = load_gallery(pictures, styles, 2)
     artist, tasks = Artist(sprites, torch.device("cpu")), PictureTasks(gallery)
-    makers = [("one picture", tasks.name_one), ("two pictures", tasks.two)]
+
+    def of_kind(kind: str) -> Callable[[], Drawn]:
+        return lambda: tasks.one(rng, kind, evaluation=True)
+
+    makers = {"one picture": of_kind("thing")}
     if not style:
-        makers += [("colours and shapes", tasks.shape), ("counting", tasks.counting)]
-    for task, make in makers:
+        makers |= {"colours and shapes": of_kind("shape"), "counting": of_kind("counting")}
+        makers |= {task: lambda: tasks.two(rng, evaluation=True) for task in ("two pictures", "both pictures")}
+    for task, make in makers.items():
         counts = {"en": 0, "ko": 0}
-        while min(counts.values()) < each // (1 if task == "one picture" else 2):
-            drawn: Drawn = make(rng, evaluation=True)
+        while min(counts.values()) < each:
+            drawn = make()
             conversation = drawn.conversation
-            if conversation.system or counts[conversation.language] >= each:
+            pair = len(drawn.scenes) == 2
+            if conversation.system or counts[conversation.language] >= each or pair and conversation.task != task:
                 continue
             counts[conversation.language] += 1
             pixels = artist.draw(pack_scenes(drawn.scenes), weather=False)
@@ -140,7 +147,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pictures", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--each", type=int, default=100, help="cases of a task and language, about")
+    parser.add_argument("--each", type=int, default=100, help="cases of a task and language")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     writer, rng = Writer(options.out), random.Random(20_000)

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from configuration import AUDIO_SLOTS, IMAGE_SLOTS
 from questions import Exchange
 
-IMAGE = "\n\n<start_of_image>" + "<image_soft_token>" * IMAGE_SLOTS + "<end_of_image>\n\n"
-AUDIO = "\n\n<start_of_audio>" + "<audio_soft_token>" * AUDIO_SLOTS + "<end_of_audio>\n\n"
+IMAGE_RUN = "<image_soft_token>" * IMAGE_SLOTS
+AUDIO_RUN = "<audio_soft_token>" * AUDIO_SLOTS
+IMAGE = f"\n\n<start_of_image>{IMAGE_RUN}<end_of_image>\n\n"
+AUDIO = f"\n\n<start_of_audio>{AUDIO_RUN}<end_of_audio>\n\n"
 
 NEUTRAL_SYSTEMS = {
     "en": ["You are a helpful assistant.", "You are a helpful assistant. Answer briefly.", "Be brief.", "Answer the question.", "You are g3n-nano."],
@@ -69,21 +71,34 @@ def parts_of(rng: random.Random, media: list[str], text: str, *, evaluation: boo
     return [text, *media] if last else [*media, text]
 
 
-def pose(rng: random.Random, exchange: Exchange, media: list[str], *, evaluation: bool = False) -> Conversation:
-    """One turn; in one of four a system message is there, which may ask for the other language."""
-    language = rng.choice(("en", "ko"))
-    asked = language
-    system = None
+@dataclass(frozen=True)
+class Setting:
+    """A system message or none, and the language of answers that it asks for, if it does."""
+
+    system: str | None = None
+    language: str | None = None
+
+
+def draw_setting(rng: random.Random) -> Setting:
+    """A system message in one of four cases or so."""
     kind = rng.random()
     if kind < 0.1:
-        system = rng.choice(NEUTRAL_SYSTEMS[rng.choice(("en", "ko"))])
-    elif kind < 0.3:
+        return Setting(rng.choice(NEUTRAL_SYSTEMS[rng.choice(("en", "ko"))]))
+    if kind < 0.3:
         language = rng.choice(("en", "ko"))
-        system = rng.choice(LANGUAGE_SYSTEMS[language])
+        return Setting(rng.choice(LANGUAGE_SYSTEMS[language]), language)
+    return Setting()
+
+
+def pose(rng: random.Random, exchange: Exchange, media: list[str], *, evaluation: bool = False, setting: Setting | None = None) -> Conversation:
+    """One turn in a setting, which is drawn where none is given."""
+    asked = rng.choice(("en", "ko"))
+    setting = setting or draw_setting(rng)
+    language = setting.language or asked
     question = exchange.question[asked] if evaluation else vary(rng, exchange.question[asked])
     task = "system message" if asked != language else exchange.task
     turns = [(parts_of(rng, media, question, evaluation=evaluation), exchange.answer[language])]
-    return Conversation(turns, task, language, system)
+    return Conversation(turns, task, language, setting.system)
 
 
 def two_turns(rng: random.Random, first: Exchange, second: Exchange, media: list[str]) -> Conversation:

@@ -14,7 +14,9 @@ def draw_curves(log: Path, out: Path) -> None:
     records = [record for record in records if "answers" in record]
     steps = [record["step"] for record in records]
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3), dpi=80)
-    for name in ("answers", "picture", "phoneme"):
+    for name in ("answers", "picture", "phoneme", "order"):
+        if name not in records[0]:
+            continue
         left.plot(steps, [record[name] for record in records], label=name, linewidth=0.8)
     left.set(xlabel="step", ylabel="loss", yscale="log")
     for name in records[0]["right"]:

@@ -12,6 +12,10 @@ from transformers.models.gemma3n import modeling_gemma3n
 from configuration import VOCABULARY
 from speech import BINS, PHONEMES
 
+# The first of the two layers whose keys and values the shared layers read: later layers know of earlier tokens what
+# these two know.
+READ = 3
+
 
 def gaussian_topk(self: modeling_gemma3n.Gemma3nTextMLP, inputs: torch.Tensor) -> torch.Tensor:
     """Gemma3nTextMLP._gaussian_topk with its quantile as a number: a new tensor per call cannot be captured in a graph."""
@@ -50,6 +54,8 @@ def gather_streams(text: nn.Module, streams: torch.Tensor) -> torch.Tensor:
 class Trainee(nn.Module):
     """The model, and heads on its two towers that are there while it learns and are thrown away after."""
 
+    LOSSES = ("answers", "picture", "phoneme", "apart")
+
     def __init__(self, model: Gemma3nForConditionalGeneration, classes: int) -> None:
         super().__init__()
         self.model = model
@@ -75,20 +81,26 @@ class Trainee(nn.Module):
         soft = F.embedding(media.clamp(min=0), features.to(embeds.dtype))
         return torch.where((media >= 0)[..., None], soft, embeds), per_layer
 
-    def decode(self, embeds: torch.Tensor, per_layer: torch.Tensor, segments: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    def decode(self, embeds: torch.Tensor, per_layer: torch.Tensor, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Hidden states [B, T, D] of the last layer, and the active stream before layer READ."""
+        segments, branches, positions = (batch[name] for name in ("segments", "branches", "positions"))
         text = self.model.model.language_model
         config = text.config
         per_layer = text.project_per_layer_inputs(embeds, per_layer)
         streams = spread(text, embeds)
         near = positions[:, :, None] - positions[:, None, :]
         full = (segments[:, :, None] == segments[:, None, :]) & (near >= 0)
+        # Of its conversation a token sees what all branches share, branch 0, and its own.
+        full = full & ((branches[:, None, :] == 0) | (branches[:, :, None] == branches[:, None, :]))
         masks = {"full_attention": full[:, None], "sliding_attention": (full & (near < config.sliding_window))[:, None]}
         rotary = {kind: text.rotary_emb(streams, positions, kind) for kind in set(config.layer_types)}
         shared: dict = {}
         for i, layer in enumerate(text.layers):
             kind = config.layer_types[i]
+            if i == READ:
+                read = streams[config.altup_active_idx]
             streams = layer(streams, rotary[kind], per_layer[:, :, i], shared_kv_states=shared, attention_mask=masks[kind], position_ids=positions)
-        return gather_streams(text, streams)
+        return gather_streams(text, streams), read
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         cap = self.model.config.text_config.final_logit_softcapping
@@ -115,7 +127,7 @@ class Trainee(nn.Module):
         width = images.shape[-1]
         features = torch.cat([images.reshape(-1, width), sounds.reshape(-1, width).to(images.dtype), padding.to(images.dtype)])
         embeds, per_layer = self.embed(batch["ids"], batch["media"], features)
-        hidden = self.decode(embeds, per_layer, batch["segments"], batch["positions"])
+        hidden, _ = self.decode(embeds, per_layer, batch)
         chosen = hidden.reshape(-1, width)[batch["places"]]
         logits = self.logits(chosen)
         token_loss = F.cross_entropy(logits, batch["targets"], reduction="none")

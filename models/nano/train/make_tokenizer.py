@@ -20,7 +20,7 @@ import sentences
 from configuration import AUDIO_OFFSET, AUDIO_SLOTS, BOS, IMAGE_OFFSET, IMAGE_SIZE, IMAGE_SLOTS, MEDIA_TOKENS, TEXT_VOCABULARY
 from conversations import AGAIN, AUDIO, IMAGE, LANGUAGE_SYSTEMS, NAMES, NEUTRAL_SYSTEMS, introduction, pose
 from objects import load_things
-from scenes import NAMING, WHICH
+from picture_questions import NAMING, WHICH
 from transcription import PROMPTS
 
 FIRST_TOKENS = [

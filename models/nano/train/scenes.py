@@ -1,12 +1,10 @@
-"""What pictures hold, before they are drawn: a background and up to five items, and the questions about them."""
+"""What pictures hold, before they are drawn: a background and up to five items."""
 
 import random
 from dataclasses import dataclass
 
-from conversations import IMAGE, Conversation, pose, two_turns
-from languages import COLOURS, KOREAN_COUNTS, copula, english_number, particle, plural
+from languages import COLOURS
 from objects import Thing
-from questions import Exchange
 
 SIZE = 256
 MAX_ITEMS = 5
@@ -19,21 +17,6 @@ RGB = {
     "gray": (130, 130, 130),
 }
 JITTER = 16
-
-NAMING = {
-    "en": ["What is in the picture?", "What is in this picture?", "What is this?", "What do you see?", "What does the picture show?",
-           "Describe the picture.", "Describe this image.", "Describe this picture.", "What is in the image?", "What can you see in this image?",
-           "Name the object in the picture.", "What is shown here?", "Describe the image.", "What is in this image?", "What do you see in this picture?"],
-    "ko": ["그림에 무엇이 있나요?", "이 그림에 무엇이 있나요?", "이것은 무엇인가요?", "무엇이 보이나요?", "이 이미지에 무엇이 보이나요?",
-           "그림을 설명해 주세요.", "이 이미지를 설명해 주세요.", "이 그림을 설명해 주세요.", "이미지에 무엇이 있나요?", "이 사진에 무엇이 보이나요?",
-           "그림에 있는 것의 이름은 무엇인가요?", "이게 뭐예요?", "이미지를 설명해 주세요.", "이 그림은 무엇입니까?", "이 그림에서 무엇이 보이나요?"],
-}
-WHICH = {
-    "en": ["Which picture shows {0}?", "Which image shows {0}?", "In which picture is {0}?", "Where is {0}?", "Which of the two shows {0}?"],
-    "ko": ["{0}: 어느 그림에 있나요?", "어느 그림에 {1} 있나요?", "{1} 있는 그림은 어느 것인가요?", "{1} 어디에 있나요?", "{1} 보이는 그림은 어느 것인가요?"],
-}
-ORDINALS = [("first", "첫 번째"), ("second", "두 번째")]
-
 
 @dataclass(frozen=True)
 class Item:
@@ -62,6 +45,10 @@ class Gallery:
     things: list[Thing]
     sprites: list[list[int]]
     first_shape: int
+
+    @property
+    def available(self) -> list[int]:
+        return [i for i, sprites in enumerate(self.sprites) if sprites]
 
 
 def jittered(rng: random.Random, colour: str) -> tuple[int, int, int]:
@@ -103,157 +90,66 @@ def scatter(rng: random.Random, sprite: int, count: int, tint=None) -> tuple[Ite
                 return tuple(items)
 
 
-def naming(thing: Thing, index: int) -> Exchange:
-    phrase = thing.phrase
-    return Exchange(
-        "one picture", {"en": NAMING["en"][index], "ko": NAMING["ko"][index]},
-        {"en": f"{phrase[0].upper()}{phrase[1:]}.", "ko": copula(thing.korean[0])}, "",
-    )
+Colour = tuple[str, str, str]
 
 
-def colour_question(rng: random.Random, what: tuple[str, str], colour: tuple[str, str, str]) -> Exchange:
-    english, korean = what
-    index = rng.randrange(3)
-    return Exchange("colour", {
-        "en": [f"What colour is the {english}?", f"What color is the {english}?", f"Which colour does the {english} have?"][index],
-        "ko": [f"{korean}의 색은 무엇인가요?", f"{korean}: 무슨 색인가요?", f"{korean}의 색깔은 무엇입니까?"][index],
-    }, {"en": f"{colour[0].capitalize()}.", "ko": copula(colour[1])}, "")
+@dataclass(frozen=True)
+class Picture:
+    """A scene and what is true of it: which thing of the gallery it shows (-1: a shape), how often, in which colours."""
+
+    kind: str
+    scene: Scene
+    thing: int
+    count: int = 1
+    shape: int = -1
+    colour: Colour | None = None
+    ground: Colour | None = None
 
 
-def count_question(rng: random.Random, english: str, korean: str, count: int) -> Exchange:
-    index = rng.randrange(3)
-    return Exchange("counting", {
-        "en": [f"How many {english} are there?", f"How many {english} do you see?", f"Count the {english}."][index],
-        "ko": [f"{korean} 몇 개가 있나요?", f"{korean}: 몇 개가 보이나요?", f"{korean}의 수를 세어 주세요."][index],
-    }, {"en": f"{english_number(count).capitalize()}.", "ko": f"{KOREAN_COUNTS[count]} 개입니다."}, "")
+class Studio:
+    """Makes pictures of the things of a gallery, of shapes, of several things to count, of things on a ground of one colour."""
 
+    KINDS = ("thing", "shape", "counting", "ground")
+    SHARES = (0.62, 0.17, 0.15, 0.06)
 
-@dataclass
-class Drawn:
-    """A conversation about pictures, and which thing each picture shows (-1: a shape)."""
-
-    conversation: Conversation
-    scenes: list[Scene]
-    things: list[int]
-    accepted: list[str]
-
-
-class PictureTasks:
     def __init__(self, gallery: Gallery) -> None:
-        self.gallery = gallery
-        self.available = [i for i, sprites in enumerate(gallery.sprites) if sprites]
+        self.gallery, self.available = gallery, gallery.available
         # From 1, large things on plain grounds, to 0
         self.ease = 0.0
 
-    def thing_scene(self, rng: random.Random, thing: int) -> Scene:
-        sprite = rng.choice(self.gallery.sprites[thing])
+    def picture(self, rng: random.Random, kind: str) -> Picture:
+        return getattr(self, kind)(rng)
+
+    def any(self, rng: random.Random) -> Picture:
+        return self.picture(rng, rng.choices(self.KINDS, self.SHARES)[0])
+
+    def thing(self, rng: random.Random, index: int | None = None) -> Picture:
+        index = rng.choice(self.available) if index is None else index
+        sprite = rng.choice(self.gallery.sprites[index])
         if rng.random() < self.ease * 0.8:
             colour = rng.choice([(255, 255, 255), any_colour(rng)])
-            return Scene(SOLID, (colour, colour), (place(rng, sprite, 170, 240),))
+            return Picture("thing", Scene(SOLID, (colour, colour), (place(rng, sprite, 170, 240),)), index)
         background, colours = any_background(rng)
-        return Scene(background, colours, (place(rng, sprite),))
+        return Picture("thing", Scene(background, colours, (place(rng, sprite),)), index)
 
-    def name_one(self, rng: random.Random, *, evaluation: bool) -> Drawn:
-        index = rng.choice(self.available)
-        thing = self.gallery.things[index]
-        scene = self.thing_scene(rng, index)
-        asked = rng.random()
-        if asked < 0.85 or evaluation:
-            exchange = naming(thing, rng.randrange(len(NAMING["en"])))
-        else:
-            exchange = self.yes_or_no(rng, index)
-        if not evaluation and rng.random() < 0.04:
-            return Drawn(two_turns(rng, naming(thing, 0), self.yes_or_no(rng, index), [IMAGE]), [scene], [index], [])
-        conversation = pose(rng, exchange, [IMAGE], evaluation=evaluation)
-        names = thing.english if conversation.language == "en" else thing.korean
-        return Drawn(conversation, [scene], [index], list(names))
-
-    def yes_or_no(self, rng: random.Random, index: int) -> Exchange:
-        truth = rng.random() < 0.5
-        thing = self.gallery.things[index]
-        other = thing if truth else self.gallery.things[rng.choice(self.available)]
-        name = other.english[0]
-        is_it = "Are these" if not other.article and name.endswith("s") and not name.endswith(("ss", "is")) else "Is this"
-        same = other is thing
-        phrase = thing.phrase
-        answer_en = "Yes." if same else f"No. {phrase[0].upper()}{phrase[1:]}."
-        answer_ko = "네." if same else f"아니요. {copula(thing.korean[0])}"
-        return Exchange(
-            "yes or no", {"en": f"{is_it} {other.phrase}?", "ko": f"이것은 {other.korean[0]}인가요?"}, {"en": answer_en, "ko": answer_ko}, "",
-        )
-
-    def shape(self, rng: random.Random, *, evaluation: bool) -> Drawn:
-        """A coloured shape on a plain ground of another colour."""
+    def shape(self, rng: random.Random) -> Picture:
+        """A coloured shape, or some, on a plain ground of another colour."""
         index = rng.randrange(len(SHAPES))
         colour, ground = rng.sample(COLOURS, 2)
         sprite = self.gallery.first_shape + index
         count = rng.choice([1, 1, 1, 2, 3, 4, 5])
         tint = jittered(rng, colour[0])
         items = scatter(rng, sprite, count, tint) if count > 1 else (place(rng, sprite, 70, 200, tint),)
-        scene = Scene(SOLID, (jittered(rng, ground[0]),) * 2, items)
-        english, korean = SHAPES[index]
-        kind = rng.random()
-        if count > 1 and kind < 0.7:
-            exchange = count_question(rng, english + ("es" if english == "cross" else "s"), korean, count)
-        elif kind < 0.5:
-            exchange = colour_question(rng, (english, korean) if count == 1 else (f"{english}s", korean), colour)
-        elif kind < 0.8:
-            exchange = colour_question(rng, ("background", "배경"), ground)
-        elif count == 1:
-            choice = rng.randrange(len(NAMING["en"]))
-            article = "an" if colour[0][0] in "aeio" else "a"
-            exchange = Exchange("shape", {"en": NAMING["en"][choice], "ko": NAMING["ko"][choice]},
-                                {"en": f"{article.capitalize()} {colour[0]} {english}.", "ko": copula(f"{colour[2]} {korean}")}, "")
-        else:
-            exchange = colour_question(rng, ("background", "배경"), ground)
-        return Drawn(pose(rng, exchange, [IMAGE], evaluation=evaluation), [scene], [-1], [])
+        return Picture("shape", Scene(SOLID, (jittered(rng, ground[0]),) * 2, items), -1, count, index, colour, ground)
 
-    def counting(self, rng: random.Random, *, evaluation: bool) -> Drawn:
+    def counting(self, rng: random.Random) -> Picture:
         index = rng.choice(self.available)
-        thing = self.gallery.things[index]
         count = rng.randint(1, MAX_ITEMS)
         background, colours = any_background(rng)
-        scene = Scene(background, colours, scatter(rng, rng.choice(self.gallery.sprites[index]), count))
-        if thing.article and rng.random() < 0.6:
-            exchange = count_question(rng, plural(thing.english[0]), thing.korean[0], count)
-        else:
-            exchange = count_question(rng, "things", "물건", count)
-        return Drawn(pose(rng, exchange, [IMAGE], evaluation=evaluation), [scene], [index], [])
+        return Picture("counting", Scene(background, colours, scatter(rng, rng.choice(self.gallery.sprites[index]), count)), index, count)
 
-    def background_colour(self, rng: random.Random, *, evaluation: bool) -> Drawn:
+    def ground(self, rng: random.Random) -> Picture:
         index = rng.choice(self.available)
         ground = rng.choice(COLOURS)
-        sprite = rng.choice(self.gallery.sprites[index])
-        scene = Scene(SOLID, (jittered(rng, ground[0]),) * 2, (place(rng, sprite, 84, 190),))
-        exchange = colour_question(rng, ("background", "배경"), ground)
-        if not evaluation and rng.random() < 0.1:
-            return Drawn(two_turns(rng, naming(self.gallery.things[index], 0), exchange, [IMAGE]), [scene], [index], [])
-        return Drawn(pose(rng, exchange, [IMAGE], evaluation=evaluation), [scene], [index], [])
-
-    def one(self, rng: random.Random, *, evaluation: bool = False) -> Drawn:
-        kinds = [self.name_one, self.shape, self.counting, self.background_colour]
-        return rng.choices(kinds, [0.62, 0.17, 0.15, 0.06])[0](rng, evaluation=evaluation)
-
-    def two(self, rng: random.Random, *, evaluation: bool = False) -> Drawn:
-        """Two pictures of different things, and a question that needs both."""
-        shown = rng.sample(self.available, 2)
-        things = [self.gallery.things[i] for i in shown]
-        scenes = [self.thing_scene(rng, i) for i in shown]
-        target = rng.randrange(2)
-        thing = things[target]
-        ordinal, ordinal_ko = ORDINALS[target]
-        clash = set(things[0].korean) & set(things[1].korean) or set(things[0].english) & set(things[1].english)
-        if clash:
-            return self.two(rng, evaluation=evaluation)
-        if rng.random() < 0.7:
-            index = rng.randrange(len(WHICH["en"]))
-            exchange = Exchange("two pictures", {
-                "en": WHICH["en"][index].format("the " + thing.english[0].removeprefix("the ")),
-                "ko": WHICH["ko"][index].format(thing.korean[0], particle(thing.korean[0], "이", "가")),
-            }, {"en": f"The {ordinal}.", "ko": copula(ordinal_ko)}, "")
-        else:
-            exchange = Exchange("two pictures", {
-                "en": f"What is in the {ordinal} picture?", "ko": f"{ordinal_ko} 그림에 무엇이 있나요?",
-            }, naming(thing, 0).answer, "")
-        conversation = pose(rng, exchange, [IMAGE, IMAGE], evaluation=evaluation)
-        return Drawn(conversation, scenes, shown, [])
+        item = place(rng, rng.choice(self.gallery.sprites[index]), 84, 190)
+        return Picture("ground", Scene(SOLID, (jittered(rng, ground[0]),) * 2, (item,)), index, ground=ground)

@@ -13,7 +13,8 @@ from tokenizers import Tokenizer
 from batches import Clips, Mixer, Recipe
 from clips import Store
 from drawing import Artist
-from scenes import Gallery, PictureTasks
+from picture_questions import PictureTasks
+from scenes import Gallery
 from speech import BINS, CLIP_SAMPLES, FRAMES, HOP, TOKENS, LogMel, room
 
 # Of each process, while pictures grow from easy to hard
@@ -34,7 +35,7 @@ def mix(queue: Queue, tokenizer: str, gallery: Gallery, index: Path, recipe: Rec
     tasks = PictureTasks(gallery)
     mixer = Mixer(Tokenizer.from_file(tokenizer), tasks, Clips(texts, languages), recipe, seed)
     for made in itertools.count():
-        tasks.ease = max(0.0, 1 - made / EASY_BATCHES)
+        tasks.studio.ease = max(0.0, 1 - made / EASY_BATCHES)
         queue.put(mixer.batch())
 
 

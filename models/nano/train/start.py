@@ -92,13 +92,16 @@ def build(seed: int, start: Path | None, classes: int, *, fresh_vision: bool = F
     return Trainee(model, classes).eval()
 
 
-def compile_blocks(trainee: Trainee) -> None:
-    """Block by block: blocks of one kind share their code, 22 graphs in all."""
-    torch._dynamo.config.recompile_limit = 256
-    torch._dynamo.config.accumulated_recompile_limit = 1024
+def blocks_of(trainee: Trainee) -> list[torch.nn.Module]:
     model = trainee.model.model
     vision = model.vision_tower.timm_model
-    blocks = [vision.conv_stem, *vision_blocks(trainee.model), vision.msfa, *model.language_model.layers, *model.audio_tower.conformer]
+    return [vision.conv_stem, *vision_blocks(trainee.model), vision.msfa, *model.language_model.layers, *model.audio_tower.conformer]
+
+
+def compile_blocks(blocks: list[torch.nn.Module]) -> None:
+    """Block by block: blocks of one kind share their code, 22 graphs for the whole model."""
+    torch._dynamo.config.recompile_limit = 256
+    torch._dynamo.config.accumulated_recompile_limit = 1024
     for block in blocks:
         block.compile(dynamic=False)
 
@@ -107,6 +110,8 @@ def optimizer_of(trainee: Trainee, device: torch.device) -> torch.optim.Optimize
     """AdamW; each group has its peak rate in "peak"."""
     groups: dict[tuple[float, bool], list] = {}
     for name, parameter in trainee.named_parameters():
+        if not parameter.requires_grad:
+            continue
         rate = PEAK_RATE
         if "vision" in name:
             tamed = ".attn." in name or name.endswith("layer_scale.gamma")

@@ -5,14 +5,19 @@
 """
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 
-from batches import Recipe
+from album import compose
+from album_batches import AlbumMixer
+from batches import Clips, Recipe
 from configuration import AUDIO_TOKEN, IMAGE_SLOTS, IMAGE_TOKEN, IMAGE_SIZE
-from drawing import SPRITE, Artist, draw_shape
+from drawing import SPRITE, Artist, draw_shape, pack_scenes
+from forward import Trainee
 from objects import load_things
 from scenes import SHAPES, Gallery
 from source import trial_batch
@@ -29,8 +34,42 @@ def shapes_as_things() -> tuple[Gallery, np.ndarray]:
     return Gallery(things, [[i % len(SHAPES)] for i in range(len(things))], 0), sprites
 
 
+def conversations_of(segments: torch.Tensor, branches: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Masks [T] of the conversations of a row: each branch with what its segment shares."""
+    for segment in range(int(segments.max()) + 1):
+        inside = segments == segment
+        for branch in set(branches[inside].tolist()) - {0} or {0}:
+            yield inside & ((branches == 0) | (branches == branch))
+
+
+def alone(trainee: Trainee, batch: dict[str, torch.Tensor], ids: torch.Tensor, media: torch.Tensor) -> torch.Tensor:
+    """Logits of one conversation, by Transformers."""
+    inputs = {"input_ids": ids[None], "attention_mask": torch.ones_like(ids)[None]}
+    if (ids == IMAGE_TOKEN).any():
+        inputs["pixel_values"] = batch["pixels"][(media[ids == IMAGE_TOKEN] // IMAGE_SLOTS).unique()]
+    if (ids == AUDIO_TOKEN).any():
+        inputs |= {"input_features": batch["mel"], "input_features_mask": ~batch["padded"]}
+    return trainee.model(**inputs).logits[0]
+
+
 @torch.no_grad()
-def largest_difference(tokenizer: str) -> float:
+def largest_difference(trainee: Trainee, batch: dict[str, torch.Tensor]) -> float:
+    assert batch["pixels"].shape[-1] == IMAGE_SIZE
+    images = trainee.pictures(batch["pixels"])
+    sounds, padding = trainee.sounds(batch["mel"], batch["padded"])
+    features = torch.cat([images.flatten(0, 1), sounds.flatten(0, 1), padding])
+    embeds, per_layer = trainee.embed(batch["ids"], batch["media"], features)
+    packed = trainee.logits(trainee.decode(embeds, per_layer, batch)[0])
+    largest = 0.0
+    for row, segments in enumerate(batch["segments"]):
+        for places in conversations_of(segments, batch["branches"][row]):
+            logits = alone(trainee, batch, batch["ids"][row][places], batch["media"][row][places])
+            largest = max(largest, (logits - packed[row][places]).abs().max().item())
+    return largest
+
+
+@torch.no_grad()
+def main(tokenizer: str) -> float:
     gallery, sprites = shapes_as_things()
     recipe = Recipe(single=1, double=1, audio=1, text=1)
     trainee = build(0, None, len(gallery.things))
@@ -38,31 +77,18 @@ def largest_difference(tokenizer: str) -> float:
     for parameter in trainee.model.parameters():
         if parameter.dim() == 1:
             parameter.add_(torch.randn_like(parameter) / 10)
-    batch = trial_batch(tokenizer, gallery, recipe, Artist(sprites, torch.device("cpu")))
-    assert batch["pixels"].shape[-1] == IMAGE_SIZE
-    images = trainee.pictures(batch["pixels"])
-    sounds, padding = trainee.sounds(batch["mel"], batch["padded"])
-    features = torch.cat([images.flatten(0, 1), sounds.flatten(0, 1), padding])
-    embeds, per_layer = trainee.embed(batch["ids"], batch["media"], features)
-    packed = trainee.logits(trainee.decode(embeds, per_layer, batch["segments"], batch["positions"]))
-    largest, shown = 0.0, 0
-    for row, segments in enumerate(batch["segments"]):
-        for segment in range(int(segments.max()) + 1):
-            places = segments == segment
-            ids = batch["ids"][row][places][None]
-            inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-            pictures = int((ids == IMAGE_TOKEN).sum()) // IMAGE_SLOTS
-            if pictures:
-                inputs["pixel_values"] = batch["pixels"][shown : shown + pictures]
-                shown += pictures
-            if (ids == AUDIO_TOKEN).any():
-                inputs |= {"input_features": batch["mel"], "input_features_mask": ~batch["padded"]}
-            alone = trainee.model(**inputs).logits[0]
-            largest = max(largest, (alone - packed[row][places]).abs().max().item())
-    return largest
+    artist = Artist(sprites, torch.device("cpu"))
+    batch = trial_batch(tokenizer, gallery, recipe, artist)
+    album = compose(gallery, 2, 0)
+    mixer = AlbumMixer(Tokenizer.from_file(tokenizer), gallery, album, Clips(["Go left."], ["en"]), recipe, 0)
+    grouped = {name: torch.from_numpy(values) for name, values in mixer.batch().items()}
+    assert grouped["branches"].max() > 1
+    shown = [album.pictures[place].scene for place in grouped["pictures"].tolist()]
+    grouped |= {"pixels": artist.draw(pack_scenes(shown)), "mel": batch["mel"], "padded": batch["padded"]}
+    return max(largest_difference(trainee, batch), largest_difference(trainee, grouped))
 
 
 if __name__ == "__main__":
-    difference = largest_difference(str(Path(sys.argv[1]) / "tokenizer.json"))
+    difference = main(str(Path(sys.argv[1]) / "tokenizer.json"))
     print(f"largest difference of logits {difference:.2g}")
     sys.exit(0 if difference < TOLERANCE else 1)

@@ -14,6 +14,7 @@ import multiprocessing
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from drawing import Artist, load_gallery
 from forward import Trainee
 from prepare_pictures import TRAINING_STYLES
 from source import Source, mix, trial_batch
-from start import Steadier, build, compile_blocks, optimizer_of
+from start import Steadier, blocks_of, build, compile_blocks, optimizer_of
 from stepper import Stepper
 
 WARM_UP = 300
@@ -70,13 +71,18 @@ def rate_at(step: int, steps: int) -> float:
     return FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
+def learned(trainee: Trainee) -> dict[str, torch.nn.Parameter]:
+    return {name: parameter for name, parameter in trainee.named_parameters() if parameter.requires_grad}
+
+
 def save(trainee: Trainee, averaged: list[torch.Tensor], out: Path) -> None:
-    """The averaged weights as a bfloat16 checkpoint."""
+    """The averaged weights, and those that are not learned, as a bfloat16 checkpoint."""
     model = copy.deepcopy(trainee.model).cpu()
-    values = dict(zip([name for name, _ in trainee.named_parameters()], averaged))
+    values = dict(zip(learned(trainee), averaged))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            parameter.copy_(values[f"model.{name}"])
+            if (value := values.get(f"model.{name}")) is not None:
+                parameter.copy_(value)
     model.to(torch.bfloat16).save_pretrained(out, max_shard_size="13MB")
 
 
@@ -93,10 +99,10 @@ class Log:
             file.write(line + "\n")
         print(line, flush=True)
 
-    def write_step(self, step: int, steps: int, losses: torch.Tensor, right: torch.Tensor, kinds: torch.Tensor, norm: torch.Tensor) -> None:
-        answers, picture, phoneme, apart = (round(value, 4) for value in losses.tolist())
-        shares = {name: round(right[kinds == i].float().mean().item(), 4) for i, name in enumerate(KINDS)}
-        self.write(step=step, of=steps, answers=answers, picture=picture, phoneme=phoneme, apart=apart, norm=round(norm.item(), 3), right=shares)
+    def write_step(self, step: int, steps: int, losses: dict[str, float], right: torch.Tensor, kinds: torch.Tensor, norms: list[torch.Tensor]) -> None:
+        shares = {name: round(right[kinds == i].float().mean().item(), 4) for i, name in enumerate(KINDS) if (kinds == i).any()}
+        rounded = {name: round(value, 4) for name, value in losses.items()}
+        self.write(step=step, of=steps, **rounded, norms=[round(norm.item(), 3) for norm in norms], right=shares)
 
 
 class Clock:
@@ -117,14 +123,14 @@ class Clock:
         return steps
 
 
-def train(options: argparse.Namespace, step_of: Stepper, source: Source, log: Log) -> None:
+def train(options: argparse.Namespace, step_of: Stepper, source: Source, log: Log, steady: Callable[[], None]) -> None:
+    """The loop; `steady` is called after each step."""
     trainee = step_of.trainee
     optimizer = optimizer_of(trainee, step_of.device)
-    parameters = list(trainee.parameters())
+    named = learned(trainee)
+    parameters = list(named.values())
     # The vision tower apart: large gradients of one part must not slow the other.
-    seeing = [parameter for name, parameter in trainee.named_parameters() if "vision" in name]
-    speaking = [parameter for name, parameter in trainee.named_parameters() if "vision" not in name]
-    steady = Steadier(trainee.model)
+    parts = [[parameter for name, parameter in named.items() if ("vision" in name) == seeing] for seeing in (True, False)]
     averaged = [parameter.detach().clone() for parameter in parameters]
     clock = Clock(options.seconds, log)
     steps, step, saved = options.steps, 0, time.time()
@@ -133,8 +139,7 @@ def train(options: argparse.Namespace, step_of: Stepper, source: Source, log: Lo
         step_of.share.fill_(HEADS[0] + (HEADS[1] - HEADS[0]) * min(1.0, step / steps))
         losses, right = step_of(batch)
         source.prefetch()
-        norm = torch.nn.utils.clip_grad_norm_(seeing, CLIP_NORM)
-        torch.nn.utils.clip_grad_norm_(speaking, CLIP_NORM)
+        norms = [torch.nn.utils.clip_grad_norm_(part, CLIP_NORM) for part in parts]
         for group in optimizer.param_groups:
             group["lr"] = options.rate * group["peak"] * rate_at(step, steps)
         optimizer.step()
@@ -143,7 +148,7 @@ def train(options: argparse.Namespace, step_of: Stepper, source: Source, log: Lo
             torch._foreach_lerp_(averaged, parameters, 1 - min(AVERAGING, (step + 1) / (step + 10)))
         step += 1
         if step % 50 == 0 or step < 4:
-            log.write_step(step, steps, losses, right, batch["kinds"], norm)
+            log.write_step(step, steps, dict(zip(trainee.LOSSES, losses.tolist())), right, batch["kinds"], norms)
         if options.steps == UNKNOWN and step in (FIRST_MEASURED, LAST_MEASURED):
             steps = clock.steps_after(step)
         if time.time() - saved > options.save_every:
@@ -178,12 +183,12 @@ def main() -> None:
     artist = Artist(sprites, device)
     step_of = Stepper(trainee, device, captured=device.type == "cuda" and not options.no_graph)
     if not options.no_compile:
-        compile_blocks(trainee)
+        compile_blocks(blocks_of(trainee))
         step_of.compute(trial_batch(tokenizer, gallery, recipe, artist))
         log.write(compiled=True)
     if maker.wait() != 0:
         raise SystemExit("Making the clips failed")
-    train(options, step_of, Source(queues, load_store(clips), artist), log)
+    train(options, step_of, Source(queues, load_store(clips), artist), log, Steadier(trainee.model))
     draw_curves(options.out / "log.jsonl", options.out / "loss.png")
 
 
