@@ -11,6 +11,7 @@ import {
   LARGE_TILE,
   type MatmulTile,
   matmulTilesWgsl,
+  MEDIUM_TILE,
   SMALL_TILE,
 } from "../../src/backends/webgpu/kernels/matmul_tiles.ts";
 import { weightLayout } from "../../src/backends/webgpu/weight_layout.ts";
@@ -88,11 +89,13 @@ const MANY_ROWS: readonly (Product & { readonly rows: number })[] = [
   { name: "clip", format: "q8", width: 1536, outputs: 6144, rows: 750 },
   { name: "clip", format: "q8", width: 6144, outputs: 1536, rows: 750 },
   { name: "clip", format: "q8", width: 1536, outputs: 1536, rows: 750 },
+  { name: "LAuReL", format: "q8", width: 2048, outputs: 64, rows: 512 },
 ];
 
 /** Tiles to compare: those in use first. */
 const TILES: readonly MatmulTile[] = [
   SMALL_TILE,
+  MEDIUM_TILE,
   LARGE_TILE,
   { rows: 64, outputs: 64, threadRows: 4, threadOutputs: 4, depth: 8 },
   { rows: 64, outputs: 64, threadRows: 8, threadOutputs: 4, depth: 4 },

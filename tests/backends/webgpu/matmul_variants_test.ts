@@ -5,6 +5,7 @@ import { test } from "node:test";
 import {
   chooseTile,
   LARGE_TILE,
+  MEDIUM_TILE,
   SMALL_TILE,
 } from "../../../src/backends/webgpu/kernels/matmul_tiles.ts";
 import { reference } from "../../ops/parity.ts";
@@ -25,8 +26,15 @@ const TOLERANCE = 3e-6;
 /** Rows of x: kernels of few rows, then tiles. */
 const ROWS = [1, 4, 65];
 const OUTPUTS = 70;
-/** The least product that takes the large tile, with the last ones cut off. */
-const MANY = 16 * LARGE_TILE.rows - 9;
+/** The least products that take the larger tiles, with the last ones cut off. */
+const LARGER = [
+  { tile: MEDIUM_TILE, rows: 16, outputs: 8 },
+  { tile: LARGE_TILE, rows: 16, outputs: 16 },
+].map(({ tile, rows, outputs }) => ({
+  tile,
+  rows: rows * tile.rows - 9,
+  outputs: outputs * tile.outputs - 9,
+}));
 
 const context = await testGpu();
 if (context) {
@@ -56,12 +64,14 @@ if (context) {
   }
   const [all] = targets;
   for (const format of ["f32", "q8", "q4"] as const) {
-    test(`matmul of ${format} with large tiles matches the reference`, async () => {
-      const width = format === "f32" ? 37 : 96;
-      const w = randomTensor([MANY, width], { seed: 1 });
-      const x = randomTensor([MANY, width], { seed: 2 });
-      await assertSameProduct(all!, x, asWeight("matrix", w, format));
-    });
+    for (const { tile, rows, outputs } of LARGER) {
+      test(`matmul of ${format} in tiles of ${tile.rows} rows matches the reference`, async () => {
+        const width = format === "f32" ? 37 : 96;
+        const w = randomTensor([outputs, width], { seed: 1 });
+        const x = randomTensor([rows, width], { seed: 2 });
+        await assertSameProduct(all!, x, asWeight("matrix", w, format));
+      });
+    }
   }
 }
 
@@ -83,8 +93,10 @@ async function assertSameProduct(
   });
 }
 
-test("chooseTile() takes the large tile where a GPU gets enough of them", () => {
-  assert.equal(chooseTile(MANY, MANY), LARGE_TILE);
-  assert.equal(chooseTile(MANY, MANY - LARGE_TILE.outputs), SMALL_TILE);
+test("chooseTile() takes the largest tile of which there are enough", () => {
+  for (const { tile, rows, outputs } of LARGER) {
+    assert.equal(chooseTile(rows, outputs), tile);
+    assert.notEqual(chooseTile(rows, outputs - tile.outputs), tile);
+  }
   assert.equal(chooseTile(65, 70), SMALL_TILE);
 });

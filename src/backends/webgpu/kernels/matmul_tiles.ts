@@ -11,8 +11,17 @@ export interface MatmulTile {
   readonly depth: 4 | 8;
 }
 
-/** 128 threads. Both tiles take the 16 KB of workgroup memory that every GPU has. */
+/** 64 threads. All tiles fit into the 16 KB of workgroup memory that every GPU has. */
 export const SMALL_TILE: MatmulTile = {
+  rows: 32,
+  outputs: 32,
+  threadRows: 4,
+  threadOutputs: 4,
+  depth: 8,
+};
+
+/** 128 threads. */
+export const MEDIUM_TILE: MatmulTile = {
   rows: 64,
   outputs: 64,
   threadRows: 8,
@@ -29,14 +38,18 @@ export const LARGE_TILE: MatmulTile = {
   depth: 4,
 };
 
-/** Workgroups that keep a large GPU busy. */
-const WANTED_GROUPS = 256;
+/** Larger tiles read less, if there are so many that a large GPU is busy. */
+const TILES = [
+  { tile: LARGE_TILE, wanted: 256 },
+  { tile: MEDIUM_TILE, wanted: 128 },
+] as const;
 
-/** The larger tile where there are enough of them. */
+/** The largest tile of which there are enough. */
 export function chooseTile(rows: number, outputs: number): MatmulTile {
-  const groups = Math.ceil(rows / LARGE_TILE.rows) *
-    Math.ceil(outputs / LARGE_TILE.outputs);
-  return groups >= WANTED_GROUPS ? LARGE_TILE : SMALL_TILE;
+  const fitting = TILES.find(({ tile, wanted }) =>
+    Math.ceil(rows / tile.rows) * Math.ceil(outputs / tile.outputs) >= wanted
+  );
+  return fitting?.tile ?? SMALL_TILE;
 }
 
 /** A `matmul` of many rows. */
