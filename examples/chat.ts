@@ -11,7 +11,7 @@ import {
   TextStreamer,
 } from "@g3n/core";
 
-const [source = "tests/reference/tiny"] = process.argv.slice(2);
+const [source = "models/nano"] = process.argv.slice(2);
 
 const processor = await AutoProcessor.fromPretrained(source);
 await using model = await Gemma3nForConditionalGeneration.fromPretrained(
@@ -23,7 +23,7 @@ const messages: Message[] = [{
   role: "system",
   content: "You are a helpful assistant.",
 }];
-for (const question of ["What is the tallest tree?", "And the oldest?"]) {
+for (const question of ["What is the capital of France?", "And of Japan?"]) {
   messages.push({ role: "user", content: question });
   console.log(`> ${question}`);
   messages.push({ role: "assistant", content: await answer() });

@@ -1,13 +1,14 @@
-// Asks a question about a picture, a PNG or JPEG file.
+// Asks a question about a picture (PNG, JPEG, WebP, GIF or BMP).
 //
 //   deno run -A examples/image.ts [MODEL] [PICTURE] [QUESTION]
 import process from "node:process";
 
 import { pipeline } from "@g3n/core";
 
+// Without a model it is g3n-nano, which knows drawings of single things.
 const [
-  model = "tests/reference/tiny",
-  image = "tests/reference/media/cat.png",
+  model,
+  image = "examples/data/cat.png",
   question = "What is in this picture?",
 ] = process.argv.slice(2);
 

@@ -7,7 +7,8 @@ import process from "node:process";
 
 import { pipeline } from "@g3n/core";
 
-const { MODEL = "tests/reference/tiny", PORT = "8000" } = process.env;
+// Without a model it is g3n-nano, which is very small.
+const { MODEL, PORT = "8000" } = process.env;
 const MAX_NEW_TOKENS = 64;
 
 const generate = await pipeline("text-generation", MODEL);

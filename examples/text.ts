@@ -1,22 +1,26 @@
-// Continues a text, then does it again with sampling.
+// Answers a question, then does it again with sampling.
 //
-//   deno run -A examples/text.ts [MODEL] [TEXT]
+//   deno run -A examples/text.ts [MODEL] [QUESTION]
 import process from "node:process";
 
-import { pipeline } from "@g3n/core";
+import { type Message, pipeline } from "@g3n/core";
 
-const [
-  model = "tests/reference/tiny",
-  text = "The capital of France is",
-] = process.argv.slice(2);
+// Without a model it is g3n-nano, which is very small.
+const [model, question = "What is the capital of France?"] = process.argv
+  .slice(2);
 
 await using generate = await pipeline("text-generation", model);
 
-const [greedy] = await generate(text, { maxNewTokens: 12, doSample: false });
+// A plain text would be continued as it stands.
+const messages: Message[] = [{ role: "user", content: question }];
+const [greedy] = await generate(messages, {
+  maxNewTokens: 12,
+  doSample: false,
+});
 console.log(`Greedy:  ${greedy!.generatedText} (${greedy!.finishReason})`);
 
 // The same seed gives the same text on every device.
-const sampled = await generate(text, {
+const sampled = await generate(messages, {
   maxNewTokens: 12,
   doSample: true,
   temperature: 0.8,

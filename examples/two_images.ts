@@ -7,8 +7,8 @@ import process from "node:process";
 import { AutoProcessor, Gemma3nForConditionalGeneration } from "@g3n/core";
 
 const [
-  source = "tests/reference/tiny",
-  first = "tests/reference/media/china.jpg",
+  source = "models/nano",
+  first = "examples/data/cat.png",
   second = "tests/reference/media/flower.jpg",
 ] = process.argv.slice(2);
 
@@ -22,7 +22,7 @@ const inputs = await processor.applyChatTemplate([{
   content: [
     { type: "image", url: first },
     { type: "image", url: second },
-    { type: "text", text: "Which of the two is prettier?" },
+    { type: "text", text: "Which picture shows a cat?" },
   ],
 }], { addGenerationPrompt: true });
 const [B, T] = inputs.inputIds.shape;

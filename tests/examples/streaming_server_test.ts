@@ -6,10 +6,11 @@ import process from "node:process";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-import { cases } from "../golden.ts";
+import { cases, referencePath } from "../golden.ts";
 import { runtimeName } from "../platform/runtime.ts";
 
 const SERVER = new URL("../../examples/streaming_server.ts", import.meta.url);
+const TINY = referencePath("tiny");
 const QUERY = "/generate?prompt=The%20capital%20of%20France%20is";
 /** A server that is not up by then never will be. */
 const TIMEOUT_MS = 60_000;
@@ -29,6 +30,7 @@ test("streaming_server.ts streams what Transformers generates", async () => {
 });
 
 async function askModule(): Promise<string> {
+  process.env["MODEL"] = TINY;
   const { default: server } = await import(SERVER.href);
   const ask = (path: string): Response =>
     server.fetch(new Request(`http://localhost${path}`));
@@ -42,7 +44,7 @@ async function askServer(command: readonly string[]): Promise<string> {
   const child = spawn(
     process.execPath,
     [...command, fileURLToPath(SERVER)],
-    { env: { ...process.env, PORT: "0", NO_COLOR: "1" } },
+    { env: { ...process.env, MODEL: TINY, PORT: "0", NO_COLOR: "1" } },
   );
   try {
     const port = await listeningPort(child);
