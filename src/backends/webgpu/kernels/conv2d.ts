@@ -9,6 +9,7 @@ const ROWS_PER_THREAD = CONV2D_PLACES / SIDE;
 const COLUMNS_PER_THREAD = CONV2D_OUTPUTS / SIDE;
 /** Vectors of four k in a step. */
 const DEPTH = 4;
+const ELEMENTS = ["x", "y", "z", "w"] as const;
 
 /**
  * WGSL of `conv2d` as a matrix product: places `[Y' * X', K]` times outputs
@@ -18,10 +19,11 @@ const DEPTH = 4;
  * `x` `[Y, X, C]`, `w` `[KY * KX, O, C]`, `y` `[Y', X', O]`, all f32. `lanes`
  * is 4 where it divides C, so that four k are one load, else 1.
  *
- * A thread has 8 places of 4 outputs, in registers. In workgroup memory a tile
- * is `[k / 4, row]` with a gap of two after each k, so that neither stores nor
- * loads of neighbouring threads meet in a bank. The loads of a step are under
- * way while the one before is multiplied.
+ * A thread has 8 places of 4 outputs, in registers; 32 consecutive threads cover
+ * 4 places and 8 outputs. In workgroup memory a tile is `[k / 4, row]` with a
+ * gap of two after each k, so that neither stores nor loads of neighbouring
+ * threads meet in a bank. The loads of a step are under way while the one before
+ * is multiplied.
  *
  * Dispatch: `grid()` of ceil(Y' * X' / 128) x ceil(O / 64) workgroups, those of
  * the same places after another.
@@ -29,8 +31,8 @@ const DEPTH = 4;
 export function conv2dWgsl(lanes: 1 | 4): string {
   const rows = range(ROWS_PER_THREAD);
   const columns = range(COLUMNS_PER_THREAD);
-  const lines = (indices: readonly number[], line: (i: number) => string) =>
-    indices.map(line).join("\n");
+  const lines = <T>(items: readonly T[], line: (item: T) => string) =>
+    items.map(line).join("\n");
   const placeLoads = range(ROWS_PER_THREAD * DEPTH / SIDE);
   const outputLoads = range(COLUMNS_PER_THREAD * DEPTH / SIDE);
   const perPass = SIDE * SIDE / DEPTH;
@@ -48,14 +50,15 @@ struct Params {
   places: u32,     // Y' * X'
   top: u32,
   left: u32,
-  channels: u32, // C / lanes
-  outputs: u32,  // O
-  kernelColumns: u32,
-  k: u32,        // KY * KX * C / lanes
-  strideY: u32,
-  strideX: u32,
 }
 @group(0) @binding(3) var<uniform> params: Params;
+
+override CHANNELS: u32; // C / lanes
+override OUTPUTS: u32;  // O
+override KERNEL_COLUMNS: u32;
+override K: u32;        // KY * KX * C / lanes
+override STRIDE_Y: u32;
+override STRIDE_X: u32;
 
 const DEPTH = ${DEPTH}u;
 const PLACE_STRIDE = ${CONV2D_PLACES + 2}u;
@@ -65,17 +68,17 @@ var<workgroup> filters: array<vec4f, ${DEPTH * (CONV2D_OUTPUTS + 2)}>;
 
 // Element k of the window whose first place is at this row and column.
 fn placeElement(row: u32, column: u32, k: u32) -> Elem {
-  let tap = k / params.channels;
+  let tap = k / CHANNELS;
   // Places of the padding wrap around to numbers beyond the picture.
-  let r = row + tap / params.kernelColumns;
-  let c = column + tap % params.kernelColumns;
-  if (k >= params.k || r >= params.rows || c >= params.columns) { return Elem(); }
-  return x[(r * params.columns + c) * params.channels + k % params.channels];
+  let r = row + tap / KERNEL_COLUMNS;
+  let c = column + tap % KERNEL_COLUMNS;
+  if (k >= K || r >= params.rows || c >= params.columns) { return Elem(); }
+  return x[(r * params.columns + c) * CHANNELS + k % CHANNELS];
 }
 
 fn weightElement(output: u32, k: u32) -> Elem {
-  if (k >= params.k || output >= params.outputs) { return Elem(); }
-  return w[(k / params.channels * params.outputs + output) * params.channels + k % params.channels];
+  if (k >= K || output >= OUTPUTS) { return Elem(); }
+  return w[(k / CHANNELS * OUTPUTS + output) * CHANNELS + k % CHANNELS];
 }
 
 // Four elements from 4 * k4 on.
@@ -94,12 +97,10 @@ fn main(
   @builtin(local_invocation_index) thread: u32,
 ) {
   let tile = group.y * groups.x + group.x;
-  let tilesOfOutputs = (params.outputs + ${
-    CONV2D_OUTPUTS - 1
-  }u) / ${CONV2D_OUTPUTS}u;
+  let tilesOfOutputs = (OUTPUTS + ${CONV2D_OUTPUTS - 1}u) / ${CONV2D_OUTPUTS}u;
   let firstPlace = tile / tilesOfOutputs * ${CONV2D_PLACES}u;
   let firstOutput = tile % tilesOfOutputs * ${CONV2D_OUTPUTS}u;
-  let steps = (params.k * ${lanes}u + 4u * DEPTH - 1u) / (4u * DEPTH);
+  let steps = (K * ${lanes}u + 4u * DEPTH - 1u) / (4u * DEPTH);
 
   // What this thread loads of each step.
   let depth = thread % DEPTH;
@@ -108,8 +109,8 @@ ${
     lines(placeLoads, (i) =>
       `  let place${i} = firstPlace + loaded + ${i * perPass}u;
   // Windows beyond the last place are outside the picture.
-  let row${i} = select(0x40000000u, place${i} / params.outColumns * params.strideY - params.top, place${i} < params.places);
-  let column${i} = place${i} % params.outColumns * params.strideX - params.left;
+  let row${i} = select(0x40000000u, place${i} / params.outColumns * STRIDE_Y - params.top, place${i} < params.places);
+  let column${i} = place${i} % params.outColumns * STRIDE_X - params.left;
   var nextPatch${i} = place4(row${i}, column${i}, depth);`)
   }
 ${
@@ -118,8 +119,8 @@ ${
   var nextFilter${i} = weight4(output${i}, depth);`)
   }
 
-  let tx = thread % ${SIDE}u;
-  let ty = thread / ${SIDE}u;
+  let tx = thread % 8u + thread / 32u % 2u * 8u;
+  let ty = thread / 8u % 4u + thread / 64u * 4u;
 ${lines(rows, (i) => `  var sum${i} = vec4f();`)}
   for (var step = 0u; step < steps; step++) {
     workgroupBarrier();
@@ -152,13 +153,21 @@ ${
           }u];`)
       }
 ${
-        lines(rows, (i) =>
-          `      let p${i} = patches[${k}u * PLACE_STRIDE + ty + ${i * SIDE}u];
-      sum${i} += vec4f(${
+        lines(ELEMENTS, (e) =>
+          `      let ${e} = vec4f(${
             columns.map((j) =>
-              `dot(p${i}, f${j})`
+              `f${j}.${e}`
             ).join(", ")
           });`)
+      }
+${
+        lines(rows, (i) =>
+          `      let p${i} = patches[${k}u * PLACE_STRIDE + ty + ${i * SIDE}u];
+      ${
+            ELEMENTS.map((e) =>
+              `sum${i} += p${i}.${e} * ${e};`
+            ).join(" ")
+          }`)
       }
     }`)
   }
@@ -173,7 +182,7 @@ ${
         lines(columns, (j) =>
           `      if (firstOutput + tx + ${
             j * SIDE
-          }u < params.outputs) { y[place * params.outputs + firstOutput + tx + ${
+          }u < OUTPUTS) { y[place * OUTPUTS + firstOutput + tx + ${
             j * SIDE
           }u] = sum${i}[${j}]; }`)
       }
