@@ -1,7 +1,7 @@
 // A device: memory for weights, caches and activations, a queue of recorded
 // operations, and the Ops that record them.
 import type { BlockDtype, StorageDtype, WeightFormat } from "../core/dtype.ts";
-import { numel, type Shape } from "../core/shape.ts";
+import type { Shape } from "../core/shape.ts";
 import type { KvSpec, KvStore, Ops, Tensor, Weight } from "./ops.ts";
 import type { TokenOps } from "./token_ops.ts";
 
@@ -33,9 +33,10 @@ export interface WeightSpec {
   readonly shape: Shape;
   readonly kind: WeightKind;
   /**
-   * How its values are kept; f32 unless given. Others need a `matrix`, or a
-   * `conv2d` of one place that is used with stride 1 and no padding, whose rows
-   * are whole groups of 32 ({@link canQuantize}).
+   * How its values are kept; f32 unless given. Others need a `matrix` whose
+   * rows are whole groups of 32, or a `conv2d` whose channels are: the values of
+   * a place of the filter for 32 channels share a scale ({@link canQuantize}).
+   * A device may keep filters of several places as f32.
    */
   readonly format?: WeightFormat | undefined;
   /**
@@ -52,8 +53,7 @@ export interface WeightSpec {
 
 /** Whether a weight can be kept in other formats than f32. */
 export function canQuantize({ kind, shape }: WeightSpec): boolean {
-  const isMatrix = kind === "matrix" ||
-    kind === "conv2d" && numel(shape.slice(2)) === 1;
+  const isMatrix = kind === "matrix" || kind === "conv2d";
   return isMatrix && shape[1]! > 0 && shape[1]! % QUANTIZED_GROUP === 0;
 }
 

@@ -3,9 +3,10 @@
 // activations that were quantised already.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FORMAT_BLOCKS } from "../../src/core/dtype.ts";
+import { FORMAT_BLOCKS, type WeightFormat } from "../../src/core/dtype.ts";
 import { CheckpointError, InputError } from "../../src/core/errors.ts";
 import type { Device } from "../../src/ops/device.ts";
+import type { Conv2dOptions } from "../../src/ops/ops.ts";
 import { quantize } from "../../src/quant/blocks.ts";
 import {
   assertClose,
@@ -27,6 +28,30 @@ const GROUP = 32;
 const TOLERANCE = 2e-6;
 /** Root mean square of what eight bits cost activations, over that of the result. */
 const ACTIVATION_ERROR = 0.015;
+/** The same of what weights and activations cost together. */
+const WEIGHT_ERROR = { q8: 0.015, q4: 0.12 } as const;
+/** Of attention with queries, keys and values that are quantised products. */
+const ATTENTION_ERROR = 0.03;
+/** Size of the picture, channels, outputs, options; filters of 3 x 3. */
+const CONVOLUTIONS: readonly (readonly [
+  readonly [number, number],
+  number,
+  number,
+  Conv2dOptions,
+])[] = [
+  [[9, 7], 64, 11, {
+    stride: [1, 1],
+    padding: { top: 1, bottom: 1, left: 1, right: 1 },
+  }],
+  [[10, 3], 32, 8, {
+    stride: [2, 2],
+    padding: { top: 0, bottom: 1, left: 1, right: 0 },
+  }],
+  [[3, 3], 96, 5, {
+    stride: [1, 1],
+    padding: { top: 0, bottom: 0, left: 0, right: 0 },
+  }],
+];
 const ROWS = [1, 2, 3, 4, 5, 9, 65];
 const OUTPUTS = [1, 7, 8, 9, 33];
 const WIDTHS = [32, 64, 96, 2048];
@@ -51,6 +76,16 @@ function roundToEven(x: number): number {
   const rest = x - floor;
   if (rest !== 0.5) return Math.round(x);
   return floor % 2 === 0 ? floor : floor + 1;
+}
+
+/** Root mean square of the difference over that of what is wanted. */
+function relativeError(found: TestTensor, wanted: TestTensor): number {
+  let error = 0, norm = 0;
+  wanted.data.forEach((value, i) => {
+    error += (found.data[i]! - value) ** 2;
+    norm += value ** 2;
+  });
+  return Math.sqrt(error / norm);
 }
 
 function largest(x: TestTensor): number {
@@ -115,12 +150,7 @@ for (const target of others) {
         await product(x, w),
         await product(x, w, reference),
       ];
-      let error = 0, norm = 0;
-      expected.data.forEach((value, i) => {
-        error += (actual.data[i]! - value) ** 2;
-        norm += value ** 2;
-      });
-      const relative = Math.sqrt(error / norm);
+      const relative = relativeError(actual, expected);
       assert.ok(relative > 0 && relative < ACTIVATION_ERROR, `${relative}`);
     });
 
@@ -199,19 +229,53 @@ for (const target of others) {
       assert.deepEqual(found.data, (await product(x, matrix(12, 64))).data);
     });
 
-    test(`other convolutions of ${format} are refused on ${target.name}`, async () => {
-      const x = randomTensor([3, 5, 64], { seed: 7 });
-      const w = { ...matrix(12, 64), shape: [12, 64, 1, 1] };
-      const padding = { top: 0, bottom: 0, left: 0, right: 0 };
-      await assert.rejects(
-        runOps(target, {
-          weights: { w: asWeight("conv2d", w, format) },
-          record: ({ ops, weights, upload }) =>
-            ops.conv2d(upload(x), weights.w, { stride: [2, 2], padding }),
-        }),
-        InputError,
-      );
+    const convolution = (
+      x: TestTensor,
+      w: TestTensor,
+      options: Conv2dOptions,
+      on = target,
+      kept: WeightFormat = format,
+    ) =>
+      runOps(on, {
+        weights: { w: asWeight("conv2d", w, kept) },
+        record: ({ ops, weights, upload }) =>
+          ops.conv2d(upload(x), weights.w, options),
+      });
+
+    test(`convolution of ${format} on ${target.name} is close to that of numbers`, async () => {
+      for (const [size, channels, outputs, options] of CONVOLUTIONS) {
+        const x = randomTensor([...size, channels], { seed: 3 });
+        const w = randomTensor([outputs, channels, 3, 3], { seed: 4 });
+        const wanted = await convolution(x, w, options, reference, "f32");
+        for (const on of [reference, target]) {
+          const found = await convolution(x, w, options, on);
+          const error = relativeError(found, wanted);
+          assert.ok(error < WEIGHT_ERROR[format], `${on.name}: ${error}`);
+        }
+      }
     });
+
+    if (target.kind !== "wasm") continue;
+
+    test(`convolution of ${format} on ${target.name} is exact over what it multiplies by`, async () => {
+      for (const [size, channels, outputs, options] of CONVOLUTIONS) {
+        const x = randomTensor([...size, channels], { seed: 3 });
+        const w = randomTensor([outputs, channels, 3, 3], { seed: 4 });
+        const expected = await convolution(asBytes(x), w, options, reference);
+        assertTensorClose(await convolution(x, w, options), expected, {
+          atol: TOLERANCE * largest(expected),
+          label: `${size} x ${channels} x ${outputs}`,
+        });
+      }
+    });
+  }
+
+  for (const format of FORMATS) {
+    const product = (x: TestTensor, w: TestTensor, on = target) =>
+      runOps(on, {
+        weights: { w: asWeight("matrix", w, format) },
+        record: ({ ops, weights, upload }) => ops.matmul(upload(x), weights.w),
+      });
 
     test(`products of ${format} on ${target.name} may have no rows`, async () => {
       const none = tensor([0, 64], new Float32Array(0));
@@ -268,6 +332,43 @@ for (const target of others) {
     });
   }
 
+  test(`attention of quantised products on ${target.name} is close to that of numbers`, async () => {
+    for (const [rows, heads, width, keys] of [[5, 12, 64, 36], [2, 3, 32, 9]]) {
+      const x = randomTensor([rows! * heads!, 96], { seed: 1, scale: 2 });
+      const memory = randomTensor([keys!, 96], { seed: 2 });
+      const attend = (on: TestDevice, format: WeightFormat) =>
+        runOps(on, {
+          weights: {
+            q: asWeight("matrix", matrix(width!, 96), format),
+            k: asWeight(
+              "matrix",
+              randomTensor([width!, 96], { seed: 5 }),
+              format,
+            ),
+            v: asWeight(
+              "matrix",
+              randomTensor([width!, 96], { seed: 6 }),
+              format,
+            ),
+          },
+          record: ({ ops, weights, upload }) => {
+            const q = ops.matmul(upload(x), weights.q);
+            return ops.multiQueryAttention(
+              ops.reshape(q, [rows!, heads!, width!]),
+              ops.matmul(upload(memory), weights.k),
+              ops.matmul(upload(memory), weights.v),
+              { heads: heads!, scale: 0.05 },
+            );
+          },
+        });
+      const error = relativeError(
+        await attend(target, "q8"),
+        await attend(reference, "f32"),
+      );
+      assert.ok(error > 0 && error < ATTENTION_ERROR, `${error}`);
+    }
+  });
+
   test(`quantised weights on ${target.name} must be matrices of whole groups`, async () => {
     await using device = await target.create();
     const declare =
@@ -277,7 +378,8 @@ for (const target of others) {
       const spec of [
         { kind: "matrix", shape: [8, 40], format: "q8" },
         { kind: "vector", shape: [64], format: "q8" },
-        { kind: "conv2d", shape: [8, 32, 3, 3], format: "q4" },
+        { kind: "conv2d", shape: [8, 31, 3, 3], format: "q4" },
+        { kind: "depthwiseConv2d", shape: [32, 1, 3, 3], format: "q8" },
       ] as const
     ) {
       assert.throws(declare(spec), InputError);

@@ -44,7 +44,7 @@ impl Bits {
     /// Bytes 0, 2, 4 .. as 16-bit lanes.
     #[inline(always)]
     pub fn even_bytes(self) -> Self {
-        Self(imp::and(self.0, imp::splat(0x00ff_00ff)))
+        Self(imp::and(self.0, imp::constant::<0x00ff_00ff>()))
     }
 
     /// Bytes 1, 3, 5 .. as 16-bit lanes.
@@ -56,7 +56,7 @@ impl Bits {
     /// The low half of each byte.
     #[inline(always)]
     pub fn low_nibbles(self) -> Self {
-        Self(imp::and(self.0, imp::splat(0x0f0f_0f0f)))
+        Self(imp::and(self.0, imp::constant::<0x0f0f_0f0f>()))
     }
 
     /// The high half of each byte.
@@ -138,13 +138,13 @@ impl Bits {
     /// All 16-bit lanes 1.
     #[inline(always)]
     pub fn ones_i16() -> Self {
-        Self::splat(0x0001_0001)
+        Self(imp::constant::<0x0001_0001>())
     }
 
     /// Flips the highest bit of each byte: takes 128 away from unsigned bytes.
     #[inline(always)]
     pub fn flip_signs(self) -> Self {
-        Self(imp::xor(self.0, imp::splat(0x8080_8080_u32 as i32)))
+        Self(imp::xor(self.0, imp::constant::<0x8080_8080>()))
     }
 
     /// Adds 16-bit lanes.

@@ -25,6 +25,10 @@ pub fn load(from: &[u8; BYTES]) -> Vector {
     *from
 }
 
+pub fn constant<const BITS: u32>() -> Vector {
+    splat(BITS as i32)
+}
+
 pub fn splat(x: i32) -> Vector {
     from_i32([x; 4])
 }

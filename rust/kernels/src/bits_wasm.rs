@@ -6,6 +6,8 @@ use core::arch::wasm32::*;
 #[cfg(target_feature = "relaxed-simd")]
 pub use super::relaxed::*;
 
+pub use crate::constant::constant;
+
 pub type Vector = v128;
 
 #[inline(always)]
@@ -99,5 +101,5 @@ pub fn as_f32(v: v128) -> v128 {
 #[inline(always)]
 pub fn to_scales(v: v128) -> [v128; 2] {
     [i32x4_extend_low_i16x8(v), i32x4_extend_high_i16x8(v)]
-        .map(|v| v128_and(i32x4_shl(v, 13), u32x4_splat(0x8fff_ffff)))
+        .map(|v| v128_and(i32x4_shl(v, 13), constant::<0x8fff_ffff>()))
 }

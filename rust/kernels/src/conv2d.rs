@@ -17,25 +17,9 @@ pub fn conv2d(
     let k = windows.kernel[0] * windows.kernel[1] * windows.channels;
     let window_rows = &mut window_rows[..out.rows() * k];
     for (row, index) in window_rows.chunks_exact_mut(k).zip(first..) {
-        copy_window(windows, index, row);
+        windows.copy_window(index, row);
     }
     matmul(window_rows, k, tiles, out);
-}
-
-fn copy_window(windows: &Windows, index: usize, row: &mut [f32]) {
-    let inside = windows.inside(index);
-    let mut from = windows.corner(index, &inside);
-    let [ys, xs] = inside;
-    let whole = ys.len() == windows.kernel[0] && xs.len() == windows.kernel[1];
-    if !whole {
-        row.fill(0.0);
-    }
-    let n = xs.len() * windows.channels;
-    for ky in ys {
-        let to = (ky * windows.kernel[1] + xs.start) * windows.channels;
-        row[to..to + n].copy_from_slice(&windows.x[from..from + n]);
-        from += windows.size[1] * windows.channels;
-    }
 }
 
 #[cfg(test)]

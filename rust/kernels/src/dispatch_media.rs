@@ -38,8 +38,12 @@ pub unsafe fn run(c: &Command, chunk: u32) -> bool {
 }
 
 /// Arguments from 4 on: size, kernel, stride, padding (two each), columns of
-/// the result, channels.
-unsafe fn windows(c: &Command) -> Windows<'_> {
+/// the result, channels: elements of a place.
+///
+/// # Safety
+///
+/// The command must have them.
+pub unsafe fn windows<T>(c: &Command) -> Windows<'_, T> {
     let (size, channels) = (c.sizes(4), c.size(13));
     Windows {
         // SAFETY: the caller's promise.
@@ -59,7 +63,7 @@ unsafe fn run_conv2d(c: &Command, chunk: u32) {
     let (units, outputs) = (c.units(chunk), c.size(14));
     // SAFETY: the caller's promise.
     unsafe {
-        let windows = windows(c);
+        let windows = windows::<f32>(c);
         let k = windows.kernel[0] * windows.kernel[1] * windows.channels;
         let tiles = c.slice(1, 0, outputs.next_multiple_of(TILE) * k);
         let room = c.slice_mut(3, 0, units.len() * k);
@@ -74,7 +78,7 @@ unsafe fn run_depthwise_conv2d(c: &Command, chunk: u32) {
     let units = c.units(chunk);
     // SAFETY: the caller's promise.
     unsafe {
-        let windows = windows(c);
+        let windows = windows::<f32>(c);
         let channels = windows.channels;
         let w = c.slice(1, 0, windows.kernel[0] * windows.kernel[1] * channels);
         let out = c.slice_mut(2, units.start * channels, units.len() * channels);

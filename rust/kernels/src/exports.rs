@@ -1,9 +1,11 @@
-//! What the module offers: the queue, and packing of weights.
+//! What the module offers: the queue, and what bounds its speed.
 
 use crate::command::Command;
-use crate::pack::{decode_bf16, decode_f16, pack_channels, pack_tiles};
-use crate::{dispatch_elements, dispatch_media, dispatch_quantized, dispatch_text};
-use core::slice::{from_raw_parts, from_raw_parts_mut};
+use crate::{
+    dispatch_elements, dispatch_media, dispatch_media_quantized, dispatch_pack, dispatch_quantized,
+    dispatch_text,
+};
+use core::slice::from_raw_parts;
 
 /// The next chunk to run.
 #[repr(C)]
@@ -58,70 +60,10 @@ pub(crate) unsafe fn run(command: &Command, chunk: u32) {
             || dispatch_elements::run(command, chunk)
             || dispatch_media::run(command, chunk)
             || dispatch_quantized::run(command, chunk)
+            || dispatch_media_quantized::run(command, chunk)
+            || dispatch_pack::run(command, chunk)
     };
     assert!(known, "an operation this module has not");
-}
-
-/// Decodes `count` elements (type 0: f32, 1: f16, 2: bf16) at `from` to f32 at `to`.
-///
-/// # Safety
-///
-/// Both must be valid, aligned, and apart.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn decode(from: *const u16, dtype: u32, to: *mut f32, count: usize) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        match dtype {
-            0 => core::ptr::copy_nonoverlapping(from.cast(), to, count),
-            1 => decode_f16(from_raw_parts(from, count), from_raw_parts_mut(to, count)),
-            _ => decode_bf16(from_raw_parts(from, count), from_raw_parts_mut(to, count)),
-        }
-    }
-}
-
-/// Packs `count` f32 at `from`, elements `first ..` of a matrix, into the
-/// tiles at `to` that hold `size` elements in all.
-///
-/// # Safety
-///
-/// Both must be valid, aligned, and apart.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pack_matrix(
-    from: *const f32,
-    count: usize,
-    first: usize,
-    to: *mut f32,
-    size: usize,
-    k: usize,
-    taps: usize,
-) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let (from, to) = (from_raw_parts(from, count), from_raw_parts_mut(to, size));
-        pack_tiles(from, to, first, k, taps);
-    }
-}
-
-/// Packs `count` f32 at `from`, elements `first ..` of filters `[C, taps]`,
-/// into `[taps][C]` at `to`, which holds `size` elements in all.
-///
-/// # Safety
-///
-/// Both must be valid, aligned, and apart.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn pack_filters(
-    from: *const f32,
-    count: usize,
-    first: usize,
-    to: *mut f32,
-    size: usize,
-    taps: usize,
-) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let (from, to) = (from_raw_parts(from, count), from_raw_parts_mut(to, size));
-        pack_channels(from, to, first, taps);
-    }
 }
 
 /// Reads `count` f32 at `from`; see [`crate::bounds`].

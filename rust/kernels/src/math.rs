@@ -1,16 +1,7 @@
 //! exp, tanh and the activations made of them, four at a time, each within a
 //! few units in the last place.
 
-use crate::simd::F32x4;
-
-#[inline(always)]
-fn horner<const N: usize>(x: F32x4, coefficients: [f32; N]) -> F32x4 {
-    let mut sum = F32x4::splat(coefficients[0]);
-    for c in &coefficients[1..] {
-        sum = sum * x + F32x4::splat(*c);
-    }
-    sum
-}
+use crate::simd::{F32x4, I32x4, constant};
 
 /// e to the power of `x`. Overflows to infinity, underflows through the
 /// subnormal numbers to zero.
@@ -20,17 +11,23 @@ pub fn exp(x: F32x4) -> F32x4 {
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     // Beyond these the result is 0 or infinity anyway; n stays within -152 .. 128.
-    let x = x.max(F32x4::splat(-105.0)).min(F32x4::splat(89.0));
-    let n = (x * F32x4::splat(core::f32::consts::LOG2_E)).round();
-    let r = (x - n * F32x4::splat(LN2_HIGH)) - n * F32x4::splat(LN2_LOW);
-    // exp(r) = 1 + r + r^2 p(r) for |r| <= ln(2) / 2.
-    let p = horner(
-        r,
-        [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_6e-1, 0.5],
-    );
-    let y = F32x4::splat(1.0) + (r + r * r * p);
+    let x = x.max(constant!(-105.0)).min(constant!(89.0));
+    // Of numbers this large the last bit is worth 1: the sum is rounded, and
+    // its bits are those of ROUNDER plus n.
+    const ROUNDER: f32 = 12_582_912.0;
+    let rounded = x * constant!(core::f32::consts::LOG2_E) + constant!(ROUNDER);
+    let n = rounded - constant!(ROUNDER);
+    let r = (x - n * constant!(LN2_HIGH)) - n * constant!(LN2_LOW);
+    // exp(r) = 1 + r + r^2 p(r) for |r| <= ln(2) / 2. In pairs: a chain would
+    // wait for each of its sums.
+    let square = r * r;
+    let high = constant!(1.987_569_1e-4) * r + constant!(1.398_199_9e-3);
+    let middle = constant!(8.333_452e-3) * r + constant!(4.166_579_6e-2);
+    let low = constant!(1.666_666_6e-1) * r + constant!(0.5);
+    let p = (high * square + middle) * square + low;
+    let y = constant!(1.0) + (r + square * p);
     // Two factors, because 2^n alone may not be a normal number.
-    let n = n.to_i32();
+    let n = rounded.bits() - I32x4::constant::<{ ROUNDER.to_bits() }>();
     let half = n.half();
     y * half.exp2() * (n - half).exp2()
 }
@@ -39,39 +36,38 @@ pub fn exp(x: F32x4) -> F32x4 {
 #[inline(always)]
 pub fn tanh(x: F32x4) -> F32x4 {
     const SMALL: f32 = 0.625;
-    let one = F32x4::splat(1.0);
+    let one = constant!(1.0);
     let magnitude = x.abs();
     let square = x * x;
-    let p = horner(
-        square,
-        [-5.704_988_7e-3, 2.063_909e-2, -5.373_971_4e-2, 1.333_144_2e-1, -3.333_328e-1],
-    );
+    let high = constant!(-5.704_988_7e-3) * square + constant!(2.063_909e-2);
+    let middle = constant!(-5.373_971_4e-2) * square + constant!(1.333_144_2e-1);
+    let p = (high * (square * square) + middle) * square + constant!(-3.333_328e-1);
     let small = x + x * square * p;
     let e = exp(magnitude + magnitude);
-    let large = (one - F32x4::splat(2.0) / (e + one)).copysign(x);
-    magnitude.select_lt(F32x4::splat(SMALL), small, large)
+    let large = (one - constant!(2.0) / (e + one)).copysign(x);
+    magnitude.select_lt(constant!(SMALL), small, large)
 }
 
 /// 1 / (1 + exp(-x)).
 #[inline(always)]
 pub fn sigmoid(x: F32x4) -> F32x4 {
-    let one = F32x4::splat(1.0);
+    let one = constant!(1.0);
     one / (one + exp(F32x4::zero() - x))
 }
 
-/// GELU in its tanh form.
+/// GELU in its tanh form, x * sigmoid(2 y) where tanh takes y.
 #[inline(always)]
 pub fn gelu(x: F32x4) -> F32x4 {
-    const SQRT_2_OVER_PI: f32 = 0.797_884_6;
-    let cubic = x * x * x * F32x4::splat(0.044_715);
-    let inner = (x + cubic) * F32x4::splat(SQRT_2_OVER_PI);
-    F32x4::splat(0.5) * x * (F32x4::splat(1.0) + tanh(inner))
+    const MINUS_SQRT_8_OVER_PI: f32 = -1.595_769;
+    let cubic = x * x * x * constant!(0.044_715);
+    let e = exp((x + cubic) * constant!(MINUS_SQRT_8_OVER_PI));
+    x / (constant!(1.0) + e)
 }
 
 /// x * sigmoid(x).
 #[inline(always)]
 pub fn silu(x: F32x4) -> F32x4 {
-    x / (F32x4::splat(1.0) + exp(F32x4::zero() - x))
+    x / (constant!(1.0) + exp(F32x4::zero() - x))
 }
 
 /// [`exp`] of one number.

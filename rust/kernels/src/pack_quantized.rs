@@ -25,7 +25,7 @@ pub fn pack_q8(
     groups: usize,
     layout: Layout,
 ) -> bool {
-    pack(from.as_chunks().0.iter().map(quantize_q8), tiles, first, groups, layout)
+    pack(from.as_chunks().0.iter().map(quantize_q8), tiles, first, Order::rows(groups, layout))
 }
 
 /// As [`pack_q8`], with four bits.
@@ -36,7 +36,38 @@ pub fn pack_q4(
     groups: usize,
     layout: Layout,
 ) -> bool {
-    pack(from.as_chunks().0.iter().map(quantize_q4), tiles, first, groups, layout)
+    pack(from.as_chunks().0.iter().map(quantize_q4), tiles, first, Order::rows(groups, layout))
+}
+
+/// As [`pack_q8`], of filters `[F, C, taps]` whose groups are 32 channels of a
+/// tap, into the order `[F, taps, C]`; `from` is whole runs of 32 channels.
+pub fn pack_q8_filters(
+    from: &[f32],
+    tiles: &mut [Q8Group],
+    first: usize,
+    groups: usize,
+    taps: usize,
+) -> bool {
+    let order = Order { groups, taps, layout: Layout::Tiles };
+    pack(filter_groups(from, taps).map(|x| quantize_q8(&x)), tiles, first, order)
+}
+
+/// As [`pack_q8_filters`], with four bits.
+pub fn pack_q4_filters(
+    from: &[f32],
+    tiles: &mut [Q4Group],
+    first: usize,
+    groups: usize,
+    taps: usize,
+) -> bool {
+    let order = Order { groups, taps, layout: Layout::Tiles };
+    pack(filter_groups(from, taps).map(|x| quantize_q4(&x)), tiles, first, order)
+}
+
+fn filter_groups(from: &[f32], taps: usize) -> impl Iterator<Item = [f32; GROUP]> {
+    from.chunks_exact(GROUP * taps).flat_map(move |run| {
+        (0..taps).map(move |tap| core::array::from_fn(|c| run[c * taps + tap]))
+    })
 }
 
 /// As [`pack_q8`], from blocks of a file.
@@ -51,7 +82,7 @@ pub fn pack_q8_blocks(
         let bytes = core::array::from_fn(|i| block[2 + i] ^ 128);
         (u16::from_le_bytes([block[0], block[1]]), bytes)
     });
-    pack(blocks, tiles, first, groups, layout)
+    pack(blocks, tiles, first, Order::rows(groups, layout))
 }
 
 /// As [`pack_q8_blocks`], with four bits: the first half of a group in the low
@@ -67,7 +98,24 @@ pub fn pack_q4_blocks(
         let bytes = core::array::from_fn(|i| block[2 + i % 16] >> (i / 16 * 4) & 15);
         (u16::from_le_bytes([block[0], block[1]]), bytes)
     });
-    pack(blocks, tiles, first, groups, layout)
+    pack(blocks, tiles, first, Order::rows(groups, layout))
+}
+
+/// In which order groups come, and where they go.
+#[derive(Clone, Copy)]
+struct Order {
+    /// Groups of an output.
+    groups: usize,
+    /// Places of a filter, each of which comes with 32 channels at a time and
+    /// goes to where its other channels are.
+    taps: usize,
+    layout: Layout,
+}
+
+impl Order {
+    fn rows(groups: usize, layout: Layout) -> Self {
+        Self { groups, taps: 1, layout }
+    }
 }
 
 #[inline(always)]
@@ -75,8 +123,7 @@ fn pack<W: WeightGroup>(
     blocks: impl Iterator<Item = Quantized>,
     tiles: &mut [W],
     first: usize,
-    groups: usize,
-    layout: Layout,
+    Order { groups, taps, layout }: Order,
 ) -> bool {
     let mut good = true;
     let places = Places { layout, tiles: tiles.len() / groups, groups };
@@ -85,7 +132,8 @@ fn pack<W: WeightGroup>(
     for (half, bytes) in blocks {
         let scale = scale_from_half(half);
         good &= scale.is_some();
-        let place = places.of::<W>(row / TILE, group);
+        let at = if taps == 1 { group } else { group % taps * (groups / taps) + group / taps };
+        let place = places.of::<W>(row / TILE, at);
         W::spread(row % TILE, scale.unwrap_or(0), &bytes, |quad, lane, mask, bits| {
             let (lanes, _) = quads[place(quad)].as_chunks_mut();
             let kept = u32::from_le_bytes(lanes[lane]) & !mask;

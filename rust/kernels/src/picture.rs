@@ -4,10 +4,11 @@ use core::ops::Range;
 
 /// A picture and a window that steps over it, with zeros around.
 #[derive(Clone, Copy)]
-pub struct Windows<'a> {
+pub struct Windows<'a, T = f32> {
     /// `[size[0], size[1], channels]`.
-    pub x: &'a [f32],
+    pub x: &'a [T],
     pub size: [usize; 2],
+    /// Elements of a place.
     pub channels: usize,
     pub kernel: [usize; 2],
     pub stride: [usize; 2],
@@ -17,7 +18,7 @@ pub struct Windows<'a> {
     pub columns: usize,
 }
 
-impl Windows<'_> {
+impl<T: Copy + Default> Windows<'_, T> {
     /// Rows and columns of the kernel that lie inside the picture for place
     /// `index` of the result; the rest meets zeros.
     pub fn inside(&self, index: usize) -> [Range<usize>; 2] {
@@ -35,5 +36,22 @@ impl Windows<'_> {
         let y = (index / self.columns * self.stride[0] + ys.start).saturating_sub(self.padding[0]);
         let x = (index % self.columns * self.stride[1] + xs.start).saturating_sub(self.padding[1]);
         (y * self.size[1] + x) * self.channels
+    }
+
+    /// The window of place `index`, `[KY, KX, C]`.
+    pub fn copy_window(&self, index: usize, row: &mut [T]) {
+        let inside = self.inside(index);
+        let mut from = self.corner(index, &inside);
+        let [ys, xs] = inside;
+        let whole = ys.len() == self.kernel[0] && xs.len() == self.kernel[1];
+        if !whole {
+            row.fill(T::default());
+        }
+        let n = xs.len() * self.channels;
+        for ky in ys {
+            let to = (ky * self.kernel[1] + xs.start) * self.channels;
+            row[to..to + n].copy_from_slice(&self.x[from..from + n]);
+            from += self.size[1] * self.channels;
+        }
     }
 }

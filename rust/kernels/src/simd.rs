@@ -39,6 +39,12 @@ impl F32x4 {
         Self(imp::splat(x))
     }
 
+    /// All lanes the number with these bits; see [`constant!`].
+    #[inline(always)]
+    pub fn constant<const BITS: u32>() -> Self {
+        Self(imp::constant::<BITS>())
+    }
+
     /// The lanes of an array.
     #[inline(always)]
     pub fn load(from: &[f32; LANES]) -> Self {
@@ -132,14 +138,20 @@ impl F32x4 {
         Self(imp::select_lt(self.0, limit.0, a.0, b.0))
     }
 
-    /// Lane-wise conversion to integers, saturating; NaN gives zero.
+    /// The bits of each lane.
     #[inline(always)]
-    pub fn to_i32(self) -> I32x4 {
-        I32x4(imp::to_i32(self.0))
+    pub fn bits(self) -> I32x4 {
+        I32x4(imp::bits(self.0))
     }
 }
 
 impl I32x4 {
+    /// All lanes the same bits.
+    #[inline(always)]
+    pub fn constant<const BITS: u32>() -> Self {
+        Self(imp::int_constant::<BITS>())
+    }
+
     /// Lane-wise `self >> 1`, with the sign.
     #[inline(always)]
     pub fn half(self) -> Self {
@@ -176,6 +188,14 @@ operator!(Add, add);
 operator!(Sub, sub);
 operator!(Mul, mul);
 operator!(Div, div);
+
+/// A number of the source in all lanes, for loops.
+macro_rules! constant {
+    ($x:expr) => {
+        $crate::simd::F32x4::constant::<{ f32::to_bits($x) }>()
+    };
+}
+pub(crate) use constant;
 
 /// Square root of an f64, correctly rounded; `core` has none.
 #[inline(always)]

@@ -62,8 +62,8 @@ pub fn select_lt(v: Vector, limit: Vector, a: Vector, b: Vector) -> Vector {
     from_fn(|i| if v[i] < limit[i] { a[i] } else { b[i] })
 }
 
-pub fn to_i32(v: Vector) -> IntVector {
-    v.map(|x| x as i32)
+pub fn bits(v: Vector) -> IntVector {
+    v.map(|x| x.to_bits() as i32)
 }
 
 pub fn half(v: IntVector) -> IntVector {
@@ -71,13 +71,21 @@ pub fn half(v: IntVector) -> IntVector {
 }
 
 pub fn exp2(v: IntVector) -> Vector {
-    v.map(|x| f32::from_bits(((x + 127) as u32) << 23))
+    v.map(|x| f32::from_bits((x.wrapping_add(127) as u32) << 23))
 }
 
 pub fn int_sub(a: IntVector, b: IntVector) -> IntVector {
-    from_fn(|i| a[i] - b[i])
+    from_fn(|i| a[i].wrapping_sub(b[i]))
 }
 
 pub fn sqrt_f64(x: f64) -> f64 {
     x.sqrt()
+}
+
+pub fn constant<const BITS: u32>() -> Vector {
+    splat(f32::from_bits(BITS))
+}
+
+pub fn int_constant<const BITS: u32>() -> IntVector {
+    [BITS as i32; 4]
 }

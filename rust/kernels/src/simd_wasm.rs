@@ -3,6 +3,9 @@
 use super::LANES;
 use core::arch::wasm32::*;
 
+pub use crate::constant::constant;
+pub use crate::constant::constant as int_constant;
+
 pub type Vector = v128;
 pub type IntVector = v128;
 
@@ -75,7 +78,7 @@ pub fn round(v: v128) -> v128 {
 
 #[inline(always)]
 pub fn copysign(v: v128, sign: v128) -> v128 {
-    v128_bitselect(sign, v, i32x4_splat(i32::MIN))
+    v128_bitselect(sign, v, constant::<0x8000_0000>())
 }
 
 #[inline(always)]
@@ -84,8 +87,8 @@ pub fn select_lt(v: v128, limit: v128, a: v128, b: v128) -> v128 {
 }
 
 #[inline(always)]
-pub fn to_i32(v: v128) -> v128 {
-    i32x4_trunc_sat_f32x4(v)
+pub fn bits(v: v128) -> v128 {
+    v
 }
 
 #[inline(always)]
@@ -95,7 +98,7 @@ pub fn half(v: v128) -> v128 {
 
 #[inline(always)]
 pub fn exp2(v: v128) -> v128 {
-    i32x4_shl(i32x4_add(v, i32x4_splat(127)), 23)
+    i32x4_shl(i32x4_add(v, constant::<127>()), 23)
 }
 
 #[inline(always)]

@@ -11,14 +11,10 @@ import type { KvSpec, KvStore, Ops, Tensor, Weight } from "../../ops/ops.ts";
 import type { Platform } from "../../platform/platform.ts";
 import { compileKernels } from "./kernel_module.ts";
 import { KvRegion } from "./kv_region.ts";
-import {
-  type Engine,
-  megabytes,
-  packRows,
-  type RegionBytes,
-} from "./memory.ts";
+import { type Engine, megabytes, type RegionBytes } from "./memory.ts";
 import { createOps } from "./ops.ts";
 import { Pacer } from "./pacer.ts";
+import { packingBytes, packRows } from "./packing.ts";
 import { align } from "./planner.ts";
 import type { Pool } from "./pool.ts";
 import { Queue } from "./queue.ts";
@@ -74,7 +70,6 @@ class WasmDevice implements Device {
   readonly name = "wasm";
   readonly ops: Ops;
   private readonly options: EngineOptions;
-  private readonly pacer: Pacer;
   private readonly queue: Queue;
   private readonly recorder = new Recorder();
   private readonly kvRegion = new KvRegion();
@@ -86,8 +81,8 @@ class WasmDevice implements Device {
   constructor(options: WasmDeviceOptions & { readonly threads: number }) {
     this.options = options;
     this.recorder.workers = options.threads;
-    this.pacer = new Pacer(options.platform);
-    this.queue = new Queue(this.pacer, options.minSharedCost);
+    const pacer = new Pacer(options.platform);
+    this.queue = new Queue(pacer, options.minSharedCost);
     this.ops = createOps(this.recorder);
   }
 
@@ -99,6 +94,9 @@ class WasmDevice implements Device {
       this.recorder.device,
     );
     this.weightBytes += align(weight.packedBytes);
+    // Weights are written through the memory of the steps.
+    const packing = align(packingBytes(weight, this.options.threads));
+    this.activationBytes = Math.max(this.activationBytes, packing);
     return weight;
   }
 
@@ -136,20 +134,28 @@ class WasmDevice implements Device {
     const { weights, kv } = engine.layout;
     this.recorder.bases.weights = weights;
     this.recorder.bases.kv = kv;
-    this.recorder.workers = engine.pool ? this.options.threads : 1;
+    this.recorder.workers = engine.workers;
     if (engine.pool) forgotten.register(this, engine.pool, this);
     this.engine = engine;
   }
 
   writeWeight(weight: Weight, rows: WeightRows): Promise<void> {
-    return this.withEngine("write a weight", (engine) => {
-      const { device } = this.recorder;
-      if (!(weight instanceof WasmWeight) || weight.device !== device) {
+    return this.withEngine("write a weight", async (engine) => {
+      const { recorder } = this;
+      if (
+        !(weight instanceof WasmWeight) || weight.device !== recorder.device
+      ) {
         throw new InputError(
           "Cannot write a weight: it belongs to another device",
         );
       }
-      return packRows(engine, weight, rows, this.pacer);
+      recorder.requireRecording();
+      recorder.running = true;
+      try {
+        await packRows(engine, this.queue, weight, rows);
+      } finally {
+        recorder.running = false;
+      }
     });
   }
 

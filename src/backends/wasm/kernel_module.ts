@@ -15,49 +15,6 @@ export interface KernelExports {
     cursor: number,
     budget: number,
   ): number;
-  /** Elements of type 0 (f32), 1 (f16) or 2 (bf16) to f32. */
-  decode(from: number, dtype: number, to: number, count: number): void;
-  /** Elements `first ..` of a matrix `[F, K / taps, taps]` into tiles. */
-  pack_matrix(
-    from: number,
-    count: number,
-    first: number,
-    to: number,
-    size: number,
-    k: number,
-    taps: number,
-  ): void;
-  /** Elements `first ..` of filters `[C, taps]` into `[taps, C]`. */
-  pack_filters(
-    from: number,
-    count: number,
-    first: number,
-    to: number,
-    size: number,
-    taps: number,
-  ): void;
-  /** Elements `first ..` of a matrix `[F, k]` into quantised tiles of `groups` groups; 0 when one cannot be. */
-  pack_quantized(
-    from: number,
-    count: number,
-    first: number,
-    to: number,
-    groups: number,
-    k: number,
-    bits: number,
-    panels: number,
-  ): number;
-  /** As `pack_quantized`, from a file's blocks of as many bits. */
-  pack_blocks(
-    from: number,
-    count: number,
-    first: number,
-    to: number,
-    groups: number,
-    k: number,
-    bits: number,
-    panels: number,
-  ): number;
   /** Chooses among the products of bytes that the machine has; -1 when it gets one wrong. */
   probe_products(): number;
   readonly __heap_base: WebAssembly.Global;

@@ -51,4 +51,10 @@ export const OP = {
   matmulPanelsQ4: 45,
   gatedMatmulQ8: 46,
   gatedMatmulQ4: 47,
+  quantizePlaces: 60,
+  conv2dQ8: 61,
+  conv2dQ4: 62,
+  packKeysValues: 63,
+  multiQueryAttentionQuantized: 64,
+  packWeights: 65,
 } as const;

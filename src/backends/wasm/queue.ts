@@ -29,7 +29,7 @@ export class Queue {
   /** Runs a step that was written to memory; rejects with the signal's reason. */
   async run(
     engine: Engine,
-    step: PlannedStep,
+    step: Pick<PlannedStep, "commands" | "cost">,
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const { pool, layout } = engine;
@@ -41,7 +41,7 @@ export class Queue {
 
   private async runHere(
     { memory, kernels, layout }: Engine,
-    { commands }: PlannedStep,
+    { commands }: Pick<PlannedStep, "commands">,
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const { cursor, activations } = layout;

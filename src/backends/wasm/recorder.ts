@@ -25,6 +25,8 @@ const HEADER_WORDS = 6;
 /** Word with the place of the address of scratch, 0 without; its bytes follow. */
 const SCRATCH_WORD = 4;
 const WORD_BYTES = 4;
+/** Bytes of a command. */
+export const COMMAND_BYTES: number = WORDS * WORD_BYTES;
 /** Work of a chunk where it can be chosen, in {@link Work.unitCost}s. */
 export const CHUNK_COST = 15_000;
 /** Cost of starting a chunk. */
@@ -216,7 +218,7 @@ export class Recorder {
     const { commands, words, uploads, cost } = this;
     const { patchedWords, patchedBuffers } = this;
     const arenaBytes = planArena([...uploads, ...this.buffers], commands);
-    const commandBytes = align(commands * WORDS * WORD_BYTES);
+    const commandBytes = align(commands * COMMAND_BYTES);
     return {
       commands,
       commandBytes,

@@ -85,7 +85,7 @@ async function startThreads(
     threads,
     startLimitMs,
   });
-  return { ...engine, pool };
+  return { ...engine, pool, workers: threads };
 }
 
 async function startKernels(
@@ -96,5 +96,5 @@ async function startKernels(
   const layout = layOut(bytes, workers);
   const memory = takeMemory(layout, bytes, { shared: isThreaded(module) });
   const kernels = await instantiateKernels(module, memory);
-  return { memory, kernels, layout, pool: undefined };
+  return { memory, kernels, layout, pool: undefined, workers: 1 };
 }

@@ -26,6 +26,8 @@ export class StepBuffer {
   last: number;
   /** Offset in the arena, once planned. */
   offset = 0;
+  /** Whether it is the result of a product with quantised weights. */
+  rounded = false;
   /** Values of the host. */
   readonly values: Float32Array | Int32Array | undefined;
 
@@ -67,12 +69,6 @@ export const GROUP = 32;
 /** Formats with scales. */
 export type QuantizedFormat = Exclude<WeightFormat, "f32">;
 
-/** Bits of an element of each {@link QuantizedFormat}. */
-export const FORMAT_BITS: Readonly<Record<QuantizedFormat, number>> = {
-  q8: 8,
-  q4: 4,
-};
-
 /** Bytes of a group of a tile: eight scales of two bytes, eight times 32 elements. */
 export const TILE_GROUP_BYTES: Readonly<Record<QuantizedFormat, number>> = {
   q8: 16 + 256,
@@ -104,7 +100,7 @@ export class WasmWeight implements Weight {
       throw new InputError(
         `Cannot keep weight "${spec.name}" of shape ${
           formatShape(spec.shape)
-        } as "${this.format}": wanted a matrix whose rows are groups of ${GROUP}`,
+        } as "${this.format}": wanted a matrix, or filters, whose rows are groups of ${GROUP}`,
       );
     }
     this.panels = this.format !== "f32" && spec.kind === "matrix" &&

@@ -68,16 +68,18 @@ export class WebGpuWeight implements Weight {
     this.name = spec.name;
     this.shape = spec.shape;
     this.kind = spec.kind;
-    this.format = spec.format ?? "f32";
     this.sparseInput = spec.sparseInput === true;
     this.optional = spec.optional === true;
-    if (this.format !== "f32" && !canQuantize(spec)) {
+    const format = spec.format ?? "f32";
+    if (format !== "f32" && !canQuantize(spec)) {
       throw new InputError(
         `Cannot keep weight "${spec.name}" of shape ${
           formatShape(spec.shape)
-        } as "${this.format}": wanted a matrix whose rows are groups of ${GROUP}`,
+        } as "${format}": wanted a matrix whose rows are groups of ${GROUP}`,
       );
     }
+    // Filters of several places are few, and quick as they are.
+    this.format = this.taps > 1 ? "f32" : format;
     const rows = spec.shape[0] ?? 1;
     this.missing = rows;
     this.written = new Uint8Array(rows);

@@ -10,6 +10,7 @@ import { CheckpointError, InputError } from "../../core/errors.ts";
 import { halfBits, halfValue } from "../../core/half.ts";
 import { formatShape, numel, type Shape } from "../../core/shape.ts";
 import { decodeRows, dequantize, quantize } from "../../quant/blocks.ts";
+import type { QuantizedDtype } from "../../quant/quantize_groups.ts";
 import type { WeightKind, WeightRows, WeightSpec } from "../device.ts";
 import type { KvSpec, KvStore, Tensor, Weight } from "../ops.ts";
 
@@ -115,7 +116,7 @@ export class ReferenceWeight implements Weight {
     const blocks = FORMAT_BLOCKS[this.format];
     if (blocks !== undefined && dtype !== blocks) {
       try {
-        dequantize(quantize(values, blocks), blocks, values);
+        this.round(values, blocks);
       } catch (cause) {
         throw new CheckpointError(
           `Cannot quantise rows ${firstRow}..${end} of weight "${this.name}": ` +
@@ -130,6 +131,21 @@ export class ReferenceWeight implements Weight {
       this.missing -= 1 - this.written[row]!;
       this.written[row] = 1;
     }
+  }
+
+  /** Gives values `[rows, C, taps]` those of blocks along C. */
+  private round(values: Float32Array, blocks: QuantizedDtype): void {
+    const taps = numel(this.shape.slice(2));
+    const channels = this.shape[1]!;
+    // Where element i of `[rows, taps, C]` comes from.
+    const source = (i: number) => {
+      const tap = Math.floor(i / channels) % taps;
+      const row = Math.floor(i / (taps * channels));
+      return (row * channels + i % channels) * taps + tap;
+    };
+    const along = values.map((_, i) => values[source(i)]!);
+    dequantize(quantize(along, blocks), blocks, along);
+    along.forEach((x, i) => values[source(i)] = x);
   }
 }
 

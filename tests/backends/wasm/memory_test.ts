@@ -79,12 +79,12 @@ function encode(values: Float32Array, dtype: StorageDtype): Uint8Array {
   return odd;
 }
 
-// More than the 65536 elements that are packed at a time, in uneven pieces.
+// More than the 256 KiB that are packed at a time, in uneven pieces.
 const ROWS = 37;
 const WIDTH = 2600;
 
 for (const dtype of ["f32", "f16", "bf16"] as const) {
-  test(`writeWeight() packs pieces of ${dtype} larger than the staging area`, async () => {
+  test(`writeWeight() packs pieces of ${dtype} larger than what is packed at a time`, async () => {
     const values = exact(ROWS * WIDTH);
     await using device = await createWasmDevice({ platform: testPlatform });
     const declare = (kind: WeightKind, shape: number[]) =>

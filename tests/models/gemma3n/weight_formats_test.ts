@@ -29,6 +29,11 @@ const SENSITIVE: readonly WeightSpec[] = [
     kind: "conv2d",
     shape: [768, 128, 1, 1],
   },
+  {
+    name: "model.vision_tower.timm_model.blocks.0.1.conv_exp.weight",
+    kind: "conv2d",
+    shape: [512, 128, 3, 3],
+  },
 ];
 const FLOATS: readonly WeightSpec[] = [
   { name: `${TEXT}norm.weight`, kind: "vector", shape: [2048] },

@@ -1,5 +1,4 @@
 // Operations over pictures, `[Y, X, C]`.
-import { InputError } from "../../../core/errors.ts";
 import { numel } from "../../../core/shape.ts";
 import type { Conv2dOptions, Ops } from "../../../ops/ops.ts";
 import { shapes } from "../../../ops/shapes.ts";
@@ -7,13 +6,16 @@ import { OP } from "../op_codes.ts";
 import type { Recorder } from "../recorder.ts";
 import {
   F32_BYTES,
+  GROUP,
   TILE,
   type WasmTensor,
   type WasmWeight,
 } from "../tensors.ts";
 import { multiply } from "./data.ts";
 import { ATTENTION_COST, HEAD_GROUP, KEYS } from "./decoder.ts";
+import { attendQuantized, convolveQuantized } from "./quantized_pictures.ts";
 import { COPY_COST, MULTIPLY_ADD_COST, rowWork, workOf } from "./rows.ts";
+import { placesOfChunk, windows } from "./windows.ts";
 
 /** Operations of this group. */
 type PictureOps = Pick<
@@ -26,11 +28,6 @@ type PictureOps = Pick<
   | "multiQueryAttention"
 >;
 
-/** Work of a chunk: each reads all weights again. */
-const WINDOWS_COST = 250_000;
-/** Most places of the result whose windows are laid out at a time. */
-const WINDOW_BLOCK = 32;
-
 /** Operations over pictures. */
 export function pictureOps(r: Recorder): PictureOps {
   return {
@@ -40,13 +37,9 @@ export function pictureOps(r: Recorder): PictureOps {
       if (isPointwise(weight, options)) {
         return multiply(r, r.own(x), weight, shape);
       }
-      if (weight.format !== "f32") {
-        throw new InputError(
-          `Cannot record "conv2d": weight "${weight.name}" is kept as ` +
-            `"${weight.format}", which needs stride 1 and no padding`,
-        );
-      }
-      return convolve(r, r.own(x), weight, options, shape);
+      return weight.format === "f32"
+        ? convolve(r, r.own(x), weight, options, shape)
+        : convolveQuantized(r, r.own(x), weight, weight.format, options, shape);
     },
     depthwiseConv2d(x, w, options) {
       const weight = r.ownWeight("depthwiseConv2d", w, "depthwiseConv2d");
@@ -71,17 +64,24 @@ export function pictureOps(r: Recorder): PictureOps {
       const shape = shapes.multiQueryAttention(q, k, v, options);
       const [rows, heads, width] = shape as readonly [number, number, number];
       const keys = k.shape[0]!;
+      const inputs = [r.own(q), r.own(k), r.own(v)] as const;
+      // Where they carry the rounding of quantised products already, that of
+      // two more is as small.
+      const rounded = inputs.every(({ buffer }) => buffer.rounded);
+      if (rounded && keys * width > 0 && width % GROUP === 0) {
+        return attendQuantized(r, inputs, shape, keys, options.scale);
+      }
       const places = Math.ceil(keys / TILE) * TILE;
       const tiles = r.room(places * width * F32_BYTES);
       r.begin(OP.appendKv, {
         units: width === 0 ? 0 : 1,
         unitCost: keys * width,
       })
-        .tensor(r.own(k)).buffer(tiles).sizes(keys, 1, width, 0, places, KEYS);
+        .tensor(inputs[1]).buffer(tiles).sizes(keys, 1, width, 0, places, KEYS);
       const out = r.output(shape);
       const cost = heads * width * keys * ATTENTION_COST;
       r.begin(OP.multiQueryAttention, workOf(cost === 0 ? 0 : rows, cost))
-        .tensor(r.own(q)).buffer(tiles).tensor(r.own(v)).tensor(out)
+        .tensor(inputs[0]).buffer(tiles).tensor(inputs[2]).tensor(out)
         .scratch(HEAD_GROUP * width * F32_BYTES)
         .sizes(heads, width, keys).number(options.scale);
       return out;
@@ -125,33 +125,13 @@ function convolve(
   const places = outputs === 0 ? 0 : numel(shape) / outputs;
   const k = weight.rowSize;
   const unitCost = k * (COPY_COST + outputs * MULTIPLY_ADD_COST);
-  // Blocks of four rows are what the product is made for.
-  const wanted = Math.ceil(WINDOWS_COST / unitCost / 4) * 4;
-  const unitsPerChunk = Math.min(wanted, WINDOW_BLOCK);
+  const unitsPerChunk = placesOfChunk(unitCost);
   r.begin(OP.conv2d, { units: places, unitCost, unitsPerChunk })
     .tensor(x).weight(weight).tensor(out)
     .scratch(unitsPerChunk * k * F32_BYTES);
   windows(r, x, weight, options, shape);
   r.sizes(outputs);
   return out;
-}
-
-/** Arguments: picture, kernel, stride, padding, columns of the result, channels. */
-function windows(
-  r: Recorder,
-  x: WasmTensor,
-  weight: WasmWeight,
-  { stride, padding }: Conv2dOptions,
-  shape: readonly number[],
-): void {
-  const [rows, columns, channels] = x.shape as readonly [
-    number,
-    number,
-    number,
-  ];
-  const [, , ky, kx = 1] = weight.shape;
-  r.sizes(rows, columns, ky!, kx, ...stride, padding.top, padding.left)
-    .sizes(shape[1]!, channels);
 }
 
 function resize(

@@ -39,13 +39,13 @@ export const EMBEDDING: Readonly<Record<QuantizedFormat, number>> = {
 };
 
 /** Rows that are quantised side by side, as in rust/kernels/src/quantized.rs. */
-const BLOCK_ROWS = 4;
+export const BLOCK_ROWS = 4;
 /** Bytes of their group: four scales, four sums, 4 x 32 signed bytes. */
-const BLOCK_GROUP_BYTES = 160;
+export const BLOCK_GROUP_BYTES = 160;
 /** Of a group of a row that would be alone in its block. */
-const ROW_GROUP_BYTES = 48;
+export const ROW_GROUP_BYTES = 48;
 /** In about a nanosecond, of the plain build. */
-const COSTS = { multiplyAdd: 0.03, stream: 0.05 };
+export const COSTS = { multiplyAdd: 0.03, stream: 0.05 };
 /** Shares of the columns, and of the tiles, that one row in sparse layers needs. */
 const PANEL_SHARE = 0.4;
 const GATED_SHARE = 0.35;
@@ -65,6 +65,7 @@ export function multiplyQuantized(
   const rows = numel(x.shape) / k;
   const bytes = bytesOf(r, x, rows, k);
   const out = r.output(shape);
+  out.buffer.rounded = true;
   if (w.panels) {
     const { block, work } = dividePanels(rows, k, outputs);
     r.begin(MATMUL_PANELS[format], work).buffer(bytes).weight(w).tensor(out)
