@@ -50,15 +50,14 @@ struct Params {
   places: u32,     // Y' * X'
   top: u32,
   left: u32,
+  channels: u32, // C / lanes
+  outputs: u32,  // O
+  kernelColumns: u32,
+  taps: u32,     // KY * KX
+  strideY: u32,
+  strideX: u32,
 }
 @group(0) @binding(3) var<uniform> params: Params;
-
-override CHANNELS: u32; // C / lanes
-override OUTPUTS: u32;  // O
-override KERNEL_COLUMNS: u32;
-override K: u32;        // KY * KX * C / lanes
-override STRIDE_Y: u32;
-override STRIDE_X: u32;
 
 const DEPTH = ${DEPTH}u;
 const PLACE_STRIDE = ${CONV2D_PLACES + 2}u;
@@ -66,30 +65,28 @@ const OUTPUT_STRIDE = ${CONV2D_OUTPUTS + 2}u;
 var<workgroup> patches: array<vec4f, ${DEPTH * (CONV2D_PLACES + 2)}>;
 var<workgroup> filters: array<vec4f, ${DEPTH * (CONV2D_OUTPUTS + 2)}>;
 
-// Element k of the window whose first place is at this row and column.
-fn placeElement(row: u32, column: u32, k: u32) -> Elem {
-  let tap = k / CHANNELS;
+// An element of a window: its channel and its place in the filter.
+struct Element { channel: u32, tap: u32, row: u32, column: u32 }
+
+fn elementOf(k: u32) -> Element {
+  let tap = k / params.channels;
+  return Element(k % params.channels, tap, tap / params.kernelColumns, tap % params.kernelColumns);
+}
+
+// The element of the window whose first place is at this row and column.
+fn placeElement(row: u32, column: u32, e: Element) -> Elem {
   // Places of the padding wrap around to numbers beyond the picture.
-  let r = row + tap / KERNEL_COLUMNS;
-  let c = column + tap % KERNEL_COLUMNS;
-  if (k >= K || r >= params.rows || c >= params.columns) { return Elem(); }
-  return x[(r * params.columns + c) * CHANNELS + k % CHANNELS];
+  let r = row + e.row;
+  let c = column + e.column;
+  if (e.tap >= params.taps || r >= params.rows || c >= params.columns) { return Elem(); }
+  return x[(r * params.columns + c) * params.channels + e.channel];
 }
 
-fn weightElement(output: u32, k: u32) -> Elem {
-  if (k >= K || output >= OUTPUTS) { return Elem(); }
-  return w[(k / CHANNELS * OUTPUTS + output) * CHANNELS + k % CHANNELS];
+fn weightElement(output: u32, e: Element) -> Elem {
+  if (e.tap >= params.taps || output >= params.outputs) { return Elem(); }
+  return w[(e.tap * params.outputs + output) * params.channels + e.channel];
 }
-
-// Four elements from 4 * k4 on.
-fn place4(row: u32, column: u32, k4: u32) -> vec4f {
-  ${four((k) => `placeElement(row, column, ${k})`)}
-}
-
-fn weight4(output: u32, k4: u32) -> vec4f {
-  ${four((k) => `weightElement(output, ${k})`)}
-}
-
+${lanes === 4 ? VECTORS : SINGLES}
 @compute @workgroup_size(${SIDE * SIDE})
 fn main(
   @builtin(workgroup_id) group: vec3u,
@@ -97,26 +94,29 @@ fn main(
   @builtin(local_invocation_index) thread: u32,
 ) {
   let tile = group.y * groups.x + group.x;
-  let tilesOfOutputs = (OUTPUTS + ${CONV2D_OUTPUTS - 1}u) / ${CONV2D_OUTPUTS}u;
+  let tilesOfOutputs = (params.outputs + ${
+    CONV2D_OUTPUTS - 1
+  }u) / ${CONV2D_OUTPUTS}u;
   let firstPlace = tile / tilesOfOutputs * ${CONV2D_PLACES}u;
   let firstOutput = tile % tilesOfOutputs * ${CONV2D_OUTPUTS}u;
-  let steps = (K * ${lanes}u + 4u * DEPTH - 1u) / (4u * DEPTH);
+  let steps = (params.taps * params.channels * ${lanes}u + 4u * DEPTH - 1u) / (4u * DEPTH);
 
   // What this thread loads of each step.
   let depth = thread % DEPTH;
   let loaded = thread / DEPTH;
+  var next = fourFrom(depth);
 ${
     lines(placeLoads, (i) =>
       `  let place${i} = firstPlace + loaded + ${i * perPass}u;
   // Windows beyond the last place are outside the picture.
-  let row${i} = select(0x40000000u, place${i} / params.outColumns * STRIDE_Y - params.top, place${i} < params.places);
-  let column${i} = place${i} % params.outColumns * STRIDE_X - params.left;
-  var nextPatch${i} = place4(row${i}, column${i}, depth);`)
+  let row${i} = select(0x40000000u, place${i} / params.outColumns * params.strideY - params.top, place${i} < params.places);
+  let column${i} = place${i} % params.outColumns * params.strideX - params.left;
+  var nextPatch${i} = place4(row${i}, column${i}, next);`)
   }
 ${
     lines(outputLoads, (i) =>
       `  let output${i} = firstOutput + loaded + ${i * perPass}u;
-  var nextFilter${i} = weight4(output${i}, depth);`)
+  var nextFilter${i} = weight4(output${i}, next);`)
   }
 
   let tx = thread % 8u + thread / 32u % 2u * 8u;
@@ -137,7 +137,7 @@ ${
       }u] = nextFilter${i};`)
   }
     workgroupBarrier();
-    let next = (step + 1u) * DEPTH + depth;
+    next = fourAfter(next);
 ${
     lines(placeLoads, (i) =>
       `    nextPatch${i} = place4(row${i}, column${i}, next);`)
@@ -182,7 +182,7 @@ ${
         lines(columns, (j) =>
           `      if (firstOutput + tx + ${
             j * SIDE
-          }u < OUTPUTS) { y[place * OUTPUTS + firstOutput + tx + ${
+          }u < params.outputs) { y[place * params.outputs + firstOutput + tx + ${
             j * SIDE
           }u] = sum${i}[${j}]; }`)
       }
@@ -191,14 +191,51 @@ ${
   }
 }
 `;
-
-  function four(element: (k: string) => string): string {
-    if (lanes === 4) return `return ${element("k4")};`;
-    return `var value = vec4f();
-  for (var i = 0u; i < 4u; i++) { value[i] = ${element("4u * k4 + i")}; }
-  return value;`;
-  }
 }
+
+/** Four k are a vector of channels, which is followed without dividing. */
+const VECTORS = `
+alias Four = Element;
+
+fn fourFrom(k4: u32) -> Four { return elementOf(k4); }
+
+fn fourAfter(four: Four) -> Four {
+  var next = four;
+  next.channel += DEPTH;
+  while (next.channel >= params.channels) {
+    next.channel -= params.channels;
+    next.tap++;
+    next.column++;
+    if (next.column == params.kernelColumns) { next.column = 0u; next.row++; }
+  }
+  return next;
+}
+
+fn place4(row: u32, column: u32, four: Four) -> vec4f { return placeElement(row, column, four); }
+
+fn weight4(output: u32, four: Four) -> vec4f { return weightElement(output, four); }
+`;
+
+/** Four k are that many elements, which may lie in several places. */
+const SINGLES = `
+alias Four = u32; // k / 4
+
+fn fourFrom(k4: u32) -> Four { return k4; }
+
+fn fourAfter(four: Four) -> Four { return four + DEPTH; }
+
+fn place4(row: u32, column: u32, four: Four) -> vec4f {
+  var value = vec4f();
+  for (var i = 0u; i < 4u; i++) { value[i] = placeElement(row, column, elementOf(4u * four + i)); }
+  return value;
+}
+
+fn weight4(output: u32, four: Four) -> vec4f {
+  var value = vec4f();
+  for (var i = 0u; i < 4u; i++) { value[i] = weightElement(output, elementOf(4u * four + i)); }
+  return value;
+}
+`;
 
 function range(length: number): number[] {
   return Array.from({ length }, (_, i) => i);

@@ -139,17 +139,21 @@ function convolve(
     Math.ceil(outputs / CONV2D_OUTPUTS);
   r.dispatch({
     code: CONV2D[lanes],
-    constants: {
-      CHANNELS: channels / lanes,
-      OUTPUTS: outputs,
-      KERNEL_COLUMNS: weight.shape[3]!,
-      K: weight.rowSize / lanes,
-      STRIDE_Y: stride[0],
-      STRIDE_X: stride[1],
-    },
     reads: [x, wholeValues("conv2d", weight)],
     writes: [out],
-    params: [rows, columns, outColumns, places, padding.top, padding.left],
+    params: [
+      rows,
+      columns,
+      outColumns,
+      places,
+      padding.top,
+      padding.left,
+      channels / lanes,
+      outputs,
+      weight.shape[3]!,
+      weight.taps,
+      ...stride,
+    ],
     cost: places * outputs * weight.rowSize,
     workgroups: grid(tiles),
   });
