@@ -3,8 +3,6 @@ import { productStore } from "./product_store.ts";
 
 /** Most rows of x that `matmulRowsWgsl` takes. */
 export const MATMUL_ROWS = 4;
-/** Outputs that share what is read of x. */
-export const MATMUL_ROWS_OUTPUTS = 4;
 
 /** A `matmul` of few rows. */
 export interface MatmulRowsOptions {

@@ -6,6 +6,7 @@ import { shapes } from "../../../ops/shapes.ts";
 import { copyColumnsWgsl } from "../kernels/copy_columns.ts";
 import { chosenEmbeddingWgsl, embeddingWgsl } from "../kernels/embedding.ts";
 import { gatherRowsWgsl } from "../kernels/gather_rows.ts";
+import { STACKED_PARTS, stackWgsl } from "../kernels/stack.ts";
 import { elementGrid, type Recorder } from "../recorder.ts";
 import type { Binding, WebGpuTensor } from "../tensors.ts";
 
@@ -20,6 +21,12 @@ type DataOps = Pick<
   | "stack"
   | "embedding"
 >;
+
+/** The same strings each time, by the number of parts less one. */
+const STACK_CODES = Array.from(
+  { length: STACKED_PARTS },
+  (_, i) => stackWgsl(i + 1),
+);
 
 /** Views, moving data, looking rows up. */
 export function dataOps(r: Recorder): DataOps {
@@ -57,10 +64,16 @@ export function dataOps(r: Recorder): DataOps {
     stack(parts) {
       const out = r.output(shapes.stack(parts));
       const count = numel(out.shape) / parts.length;
-      const run = { rows: 1, count, xFirst: 0, xStride: 0, yStride: 0 };
-      parts.forEach((part, i) =>
-        copyColumns(r, r.own(part), out, { ...run, yFirst: i * count })
-      );
+      for (let part = 0; part < parts.length; part += STACKED_PARTS) {
+        const some = parts.slice(part, part + STACKED_PARTS);
+        r.dispatch({
+          code: STACK_CODES[some.length - 1]!,
+          reads: some.map((x) => r.own(x)),
+          writes: [out],
+          params: [count, part * count],
+          workgroups: elementGrid(some.length * count),
+        });
+      }
       return out;
     },
     embedding(table, ids, scale) {

@@ -1,7 +1,6 @@
 // What does not change about a decoder layer from step to step: where its
 // weights lie and which kernels it has.
 import type { CacheDtype } from "../../../core/dtype.ts";
-import type { Shape } from "../../../core/shape.ts";
 import type { LayerConfig, LayerWeights } from "../../../ops/decoder_layer.ts";
 import type { Weight } from "../../../ops/ops.ts";
 import type { SubgroupFeatures } from "../features.ts";
@@ -13,6 +12,7 @@ import { finishKernel } from "../kernels/decoder_layer/finish.ts";
 import { gateUpKernel } from "../kernels/decoder_layer/gate_up.ts";
 import {
   type LayerKernel,
+  type LayerPlaces,
   type LayerShape,
   type MatrixPlace,
   threadsFor,
@@ -40,7 +40,6 @@ export class LayerPlan {
   readonly group: WeightGroup;
   /** Weight of the norm that the next layer computes. */
   readonly addendNorm: Region;
-  /** Words that kernels multiply in all. */
   private readonly weights: readonly WebGpuWeight[];
   private readonly key: string;
   private readonly kernels = new Map<string, LayerKernel>();
@@ -117,7 +116,7 @@ export class LayerPlan {
     let kernel = this.kernels.get(name);
     if (kernel === undefined) {
       const key = `${name} ${this.key}`;
-      kernel = made.get(key) ?? make();
+      kernel = made.get(key) ?? sameStrings(make());
       made.set(key, kernel);
       this.kernels.set(name, kernel);
     }
@@ -125,8 +124,18 @@ export class LayerPlan {
   }
 }
 
-/** Kernels by name and shape: layers of one shape have the same strings. */
+/** Kernels by name and shape. */
 const made = new Map<string, LayerKernel>();
+/** Their code: shapes that differ in what a kernel does not use have the same. */
+const codes = new Map<string, string>();
+
+/** The same string for the same kernel: it is the key of its pipelines. */
+function sameStrings(kernel: LayerKernel): LayerKernel {
+  const { code } = kernel;
+  const known = codes.get(code) ?? code;
+  codes.set(known, known);
+  return { ...kernel, code: known };
+}
 
 /** Plans a layer; `undefined` where there are no kernels for it, or its weights do not lie together. */
 export function layerPlan(
@@ -174,7 +183,7 @@ function fits(
     limits.maxComputeWorkgroupStorageSize >= WORKGROUP_BYTES;
 }
 
-/** All weights of a layer, in the order in which its kernels read them. */
+/** All weights of a layer, in the order in which they lie. */
 function weightsOf(
   { altup, laurel, selfAttn, mlp, ...w }: LayerWeights,
 ): (readonly [Weight, "matrix" | "vector"])[] {
@@ -183,7 +192,6 @@ function weightsOf(
     altup.routerNorm,
     w.inputLayernorm,
     selfAttn.qNorm,
-    ...(keyValue ? [keyValue.kNorm] : []),
     w.postAttentionLayernorm,
     laurel.postLaurelNorm,
     w.preFeedforwardLayernorm,
@@ -196,7 +204,6 @@ function weightsOf(
     altup.predictionCoefs,
     altup.correctionCoefs,
     selfAttn.qProj,
-    ...(keyValue ? [keyValue.kProj, keyValue.vProj] : []),
     laurel.linearLeft,
     selfAttn.oProj,
     laurel.linearRight,
@@ -209,35 +216,53 @@ function weightsOf(
   return [
     ...vectors.map((weight) => [weight, "vector"] as const),
     ...matrices.map((weight) => [weight, "matrix"] as const),
+    // Last: what lies before has the same place, and kernels, in all layers.
+    ...(keyValue
+      ? [
+        [keyValue.kProj, "matrix"],
+        [keyValue.vProj, "matrix"],
+        [keyValue.kNorm, "vector"],
+      ] as const
+      : []),
   ];
 }
 
+/** Where weights of a group lie. */
+class Places {
+  private readonly group: WeightGroup;
+
+  constructor(group: WeightGroup) {
+    this.group = group;
+  }
+
+  /** Quads before a vector. */
+  vector(weight: Weight): number {
+    const { values } = (weight as WebGpuWeight).parts[0]!;
+    return this.group.offsetOf(values) / QUAD_BYTES;
+  }
+
+  matrix(weight: Weight): MatrixPlace {
+    const { shape, format, parts } = weight as WebGpuWeight;
+    const [rows, width] = shape as readonly [number, number];
+    const { values, scales } = parts[0]!;
+    const words = (region: Region) => this.group.offsetOf(region) / WORD_BYTES;
+    const scaleWords = format === "f32" ? 0 : words(scales);
+    return { format, rows, width, values: words(values), scales: scaleWords };
+  }
+}
+
 function layerShape(
-  { altup, laurel, selfAttn, mlp, ...w }: LayerWeights,
+  w: LayerWeights,
   config: LayerConfig,
   subgroups: SubgroupFeatures,
   group: WeightGroup,
 ): LayerShape {
-  const at = (region: Region) => group.offsetOf(region);
-  const vector = (weight: Weight) =>
-    at((weight as WebGpuWeight).parts[0]!.values) / QUAD_BYTES;
-  const matrix = (weight: Weight): MatrixPlace => {
-    const { shape, format, parts } = weight as WebGpuWeight;
-    const [rows, width] = shape as Shape & [number, number];
-    const { values, scales } = parts[0]!;
-    return {
-      format,
-      rows,
-      width,
-      values: at(values) / WORD_BYTES,
-      scales: format === "f32" ? 0 : at(scales) / WORD_BYTES,
-    };
-  };
-  const { keyValue } = selfAttn;
+  const { altup, laurel, selfAttn, mlp } = w;
+  const [streams, hidden] = altup.modalityRouter.shape as [number, number];
   return {
     subgroups,
-    streams: altup.modalityRouter.shape[0]!,
-    hidden: altup.modalityRouter.shape[1]!,
+    streams,
+    hidden,
     heads: config.numAttentionHeads,
     kvHeads: config.numKeyValueHeads,
     headDim: config.headDim,
@@ -248,6 +273,18 @@ function layerShape(
     cutoff: mlp.cutoffMultiplier,
     window: selfAttn.window,
     correctScale: config.altupCorrectScale,
+    ...weightPlaces(w, new Places(group)),
+  };
+}
+
+function weightPlaces(
+  { altup, laurel, selfAttn, mlp, ...w }: LayerWeights,
+  places: Places,
+): LayerPlaces {
+  const { keyValue } = selfAttn;
+  const vector = (weight: Weight) => places.vector(weight);
+  const matrix = (weight: Weight) => places.matrix(weight);
+  return {
     routerNorm: vector(altup.routerNorm),
     router: matrix(altup.modalityRouter),
     predictionCoefs: matrix(altup.predictionCoefs).values,

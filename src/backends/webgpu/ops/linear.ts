@@ -1,12 +1,12 @@
 // Matrix products. The WebGPU device multiplies dequantised weights by f32
 // activations: unlike the CPU devices it rounds no activation to bytes, so its
 // quantised products are those of the reference but for the order of sums.
+import type { WeightFormat } from "../../../core/dtype.ts";
 import { numel, type Shape } from "../../../core/shape.ts";
 import type { Ops, Tensor, Weight } from "../../../ops/ops.ts";
 import { shapes } from "../../../ops/shapes.ts";
 import {
   MATMUL_ROWS,
-  MATMUL_ROWS_OUTPUTS,
   type MatmulRowsOptions,
   matmulRowsWgsl,
 } from "../kernels/matmul_rows.ts";
@@ -26,6 +26,12 @@ export const PLAIN_LINEAR: SubgroupFeatures = {
   enablesSubgroups: false,
 };
 
+/** Outputs of a workgroup of few rows, and with one row where a matrix has few or many elements. */
+const FEW_ROWS_OUTPUTS = 4;
+const SMALL_OUTPUTS = 2;
+const LARGE_OUTPUTS = 8;
+const SMALL_MATRIX = 2 ** 22;
+const LARGE_MATRIX = 2 ** 27;
 /** Threads of a workgroup of few rows. */
 const MIN_THREADS = 32;
 const MAX_THREADS = 256;
@@ -108,17 +114,18 @@ export function recordProduct(
       },
     };
     if (rows <= MATMUL_ROWS && width > 0) {
+      const together = outputsFor(weight.format, rows, part.rows * width);
       r.dispatch({
         ...common,
         code: rowsCode({
           format: weight.format,
           width,
           rows,
-          outputs: MATMUL_ROWS_OUTPUTS,
+          outputs: together,
           gated: gates.length > 0,
           ...threadsFor(weight, subgroups),
         }),
-        workgroups: grid(Math.ceil(part.rows / MATMUL_ROWS_OUTPUTS)),
+        workgroups: grid(Math.ceil(part.rows / together)),
       });
     } else {
       const tile = chooseTile(rows, part.rows);
@@ -140,6 +147,22 @@ export function recordProduct(
       });
     }
   }
+}
+
+/**
+ * Outputs of a workgroup, which share what is read of x: few where there are few
+ * in all, since a large GPU wants many workgroups.
+ */
+function outputsFor(
+  format: WeightFormat,
+  rows: number,
+  elements: number,
+): number {
+  if (rows > 1) return FEW_ROWS_OUTPUTS;
+  if (elements <= SMALL_MATRIX) return SMALL_OUTPUTS;
+  return format === "q8" && elements >= LARGE_MATRIX
+    ? LARGE_OUTPUTS
+    : FEW_ROWS_OUTPUTS;
 }
 
 /** A workgroup whose threads have a few words each, in whole subgroups. */

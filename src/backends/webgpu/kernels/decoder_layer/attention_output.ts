@@ -1,4 +1,4 @@
-import { kernelWgsl, WEIGHT_BINDINGS } from "./kernel.ts";
+import { type KernelBinding, kernelWgsl, WEIGHT_BINDINGS } from "./kernel.ts";
 import {
   costOf,
   type LayerKernel,
@@ -30,35 +30,32 @@ export function attentionOutputKernel(
   shape: LayerShape,
   merged: boolean,
 ): LayerKernel {
-  const { heads, kvHeads, headDim, rank, hidden, subgroups } = shape;
+  const { heads, headDim, rank, hidden, subgroups, oProj, laurelRight } = shape;
   const threads = threadsFor(heads * headDim);
   const rows = rowsFor(hidden, GROUPS, MOST_ROWS);
-  const attended = new Octets("a", heads * headDim, threads);
-  const laurel = new Octets("l", rank, threads);
-  const first = "first";
+  const vectors = {
+    attended: new Octets("a", heads * headDim, threads),
+    laurel: new Octets("l", rank, threads),
+  };
   const common = { subgroups, rows };
   const attention = new RowProducts({
     ...common,
-    octets: attended,
-    ...oneMatrix(shape.oProj, first),
+    octets: vectors.attended,
+    ...oneMatrix(oProj, "first"),
   });
   const right = new RowProducts({
     ...common,
-    octets: laurel,
-    ...oneMatrix(shape.laurelRight, first),
+    octets: vectors.laurel,
+    ...oneMatrix(laurelRight, "first"),
   });
-  const laurelQuads = (heads + 2 * kvHeads) * headDim / 4;
   return {
     label: "decoderLayer attentionOutput",
     groups: Math.ceil(hidden / rows),
-    cost: costOf([shape.oProj, shape.laurelRight]),
+    cost: costOf([oProj, laurelRight]),
     code: kernelWgsl(subgroups, {
       threads,
       bindings: [
-        ...(merged ? [{ name: "attended", element: "vec4f" }] : [
-          { name: "partials", element: "vec4f" },
-          { name: "statistics", element: "vec2f" },
-        ]),
+        ...(merged ? ATTENDED_BINDINGS : SPLIT_BINDINGS),
         { name: "projected", element: "vec4f" },
         ...WEIGHT_BINDINGS,
         { name: "outputs", element: "f32", writes: true },
@@ -71,21 +68,11 @@ export function attentionOutputKernel(
       ],
       body: [
         `  let first = group.x * ${rows}u;`,
-        attended.declare(),
-        laurel.declare(),
+        vectors.attended.declare(),
+        vectors.laurel.declare(),
         attention.before(),
         right.before(),
-        laurel.eachQuad((q, x) =>
-          `  ${x} = projected[${laurelQuads}u + ${q}];`
-        ),
-        merged ? "" : `
-  for (var i = thread; i < ${heads}u * params.splits; i += ${threads}u) {
-    found[i] = statistics[i];
-  }
-  workgroupBarrier();`,
-        attended.eachQuad((q, x) =>
-          `  ${x} = ${merged ? `attended[${q}]` : `mergedQuad(${q})`};`
-        ),
+        loadVectors(shape, vectors, merged),
         attention.after(),
         right.after(),
         `  if (thread < ${rows}u && first + thread < ${hidden}u) {
@@ -95,6 +82,37 @@ export function attentionOutputKernel(
       ],
     }),
   };
+}
+
+const ATTENDED_BINDINGS: readonly KernelBinding[] = [
+  { name: "attended", element: "vec4f" },
+];
+const SPLIT_BINDINGS: readonly KernelBinding[] = [
+  { name: "partials", element: "vec4f" },
+  { name: "statistics", element: "vec2f" },
+];
+
+/** What attention gives, and LAuReL's left half. */
+function loadVectors(
+  { heads, kvHeads, headDim }: LayerShape,
+  { attended, laurel }: Readonly<Record<"attended" | "laurel", Octets>>,
+  merged: boolean,
+): string {
+  const laurelQuads = (heads + 2 * kvHeads) * headDim / 4;
+  const left = laurel.eachQuad((q, x) =>
+    `  ${x} = projected[${laurelQuads}u + ${q}];`
+  );
+  if (merged) {
+    return `${left}\n${
+      attended.eachQuad((q, x) => `  ${x} = attended[${q}];`)
+    }`;
+  }
+  return `${left}
+  for (var i = thread; i < ${heads}u * params.splits; i += ${attended.threads}u) {
+    found[i] = statistics[i];
+  }
+  workgroupBarrier();
+${attended.eachQuad((q, x) => `  ${x} = mergedQuad(${q});`)}`;
 }
 
 /** A quad of what attention gives, from what each split of the keys found. */

@@ -22,24 +22,8 @@ export interface KeyValuePlaces {
   readonly kNorm: number;
 }
 
-/** A layer as its kernels see it. Vectors are given by the quads (of f32) before them. */
-export interface LayerShape {
-  readonly subgroups: SubgroupFeatures;
-  readonly streams: number; // A
-  readonly hidden: number; // D
-  readonly heads: number; // N
-  readonly kvHeads: number; // K
-  readonly headDim: number; // H
-  readonly perLayer: number; // P
-  readonly rank: number; // R
-  readonly intermediate: number; // F
-  readonly eps: number;
-  /** Deviations above the mean; `undefined` in dense layers. */
-  readonly cutoff: number | undefined;
-  readonly window: number | undefined;
-  /** Whether the active stream is scaled before it gates. */
-  readonly correctScale: boolean;
-
+/** Where the weights of a layer lie. Vectors are given by the quads (of f32) before them. */
+export interface LayerPlaces {
   readonly routerNorm: number;
   readonly router: MatrixPlace; // [A, D]
   /** Words before `[A * A, A]` f32. */
@@ -66,6 +50,25 @@ export interface LayerShape {
   readonly perLayerProjection: MatrixPlace;
 }
 
+/** A layer as its kernels see it. */
+export interface LayerShape extends LayerPlaces {
+  readonly subgroups: SubgroupFeatures;
+  readonly streams: number; // A
+  readonly hidden: number; // D
+  readonly heads: number; // N
+  readonly kvHeads: number; // K
+  readonly headDim: number; // H
+  readonly perLayer: number; // P
+  readonly rank: number; // R
+  readonly intermediate: number; // F
+  readonly eps: number;
+  /** Deviations above the mean; `undefined` in dense layers. */
+  readonly cutoff: number | undefined;
+  readonly window: number | undefined;
+  /** Whether the active stream is scaled before it gates. */
+  readonly correctScale: boolean;
+}
+
 /** What a kernel is started with. */
 export interface LayerKernel {
   readonly label: string;
@@ -86,12 +89,12 @@ export function threadsFor(width: number): number {
 }
 
 /**
- * Rows of a workgroup, a power of two, so that there are about `groups`
- * workgroups: enough for a large GPU, few enough that what all of them read
- * again stays small beside the weights.
+ * Rows of a workgroup, so that there are about `groups` workgroups: enough for a
+ * large GPU, few enough that what all of them read again stays small beside the
+ * weights.
  */
 export function rowsFor(rows: number, groups: number, most: number): number {
-  return Math.min(most, Math.max(1, powerOf2(rows / groups)));
+  return Math.min(most, Math.ceil(rows / groups));
 }
 
 /** Multiply-adds of products with these. */

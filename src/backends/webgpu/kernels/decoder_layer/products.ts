@@ -12,7 +12,7 @@ import { type MatrixPlace, powerOf2, range } from "./layer_shape.ts";
 const GROUP = BLOCK_SIZES.q8_0.values;
 /** Fewest threads of a row: sums of so many parts need no further steps. */
 const MIN_LANES = 8;
-/** Rows whose words a thread loads before it uses any. */
+/** Words that a thread loads before it uses any. */
 const BATCH_WORDS = 16;
 /** Rows of a batch where sums need memory of every thread. */
 const BATCH_ROWS_IN_MEMORY = 8;
@@ -208,6 +208,8 @@ export interface RowProductsOptions {
   readonly subgroups: SubgroupFeatures;
   /** Rows of the workgroup. */
   readonly rows: number;
+  /** Words of q4 that a thread loads before it uses any. */
+  readonly batchWords?: number;
   /** Formats of the matrices. */
   readonly formats: readonly WeightFormat[];
   /**
@@ -241,11 +243,12 @@ export class RowProducts {
 
   constructor(options: RowProductsOptions) {
     this.options = options;
-    const { octets, rows, subgroups: { subgroupSize } } = options;
+    const { octets, rows, batchWords = BATCH_WORDS } = options;
+    const { subgroupSize } = options.subgroups;
     this.subgroupSize = fits(subgroupSize, octets.lanes) ? subgroupSize : 0;
     this.rowsPerThread = Math.ceil(rows / octets.slots);
     const size = this.subgroupSize > 0
-      ? Math.max(1, Math.floor(BATCH_WORDS / octets.count))
+      ? Math.max(1, Math.floor(batchWords / octets.count))
       : BATCH_ROWS_IN_MEMORY;
     this.batches = range(Math.ceil(this.rowsPerThread / size)).map((b) =>
       range(Math.min(size, this.rowsPerThread - b * size)).map((i) =>

@@ -1,20 +1,35 @@
+import type { WeightFormat } from "../../../../core/dtype.ts";
 import { mathWgsl } from "../math.ts";
-import { kernelWgsl, WEIGHT_BINDINGS, WorkgroupSums } from "./kernel.ts";
+import {
+  type KernelBinding,
+  kernelWgsl,
+  WEIGHT_BINDINGS,
+  WorkgroupSums,
+} from "./kernel.ts";
 import {
   costOf,
-  float,
   type LayerKernel,
   type LayerShape,
   type MatrixPlace,
-  range,
   rowsFor,
   threadsFor,
 } from "./layer_shape.ts";
-import { Octets, RowProducts, rowsOf } from "./products.ts";
+import {
+  Octets,
+  RowProducts,
+  type RowProductsOptions,
+  rowsOf,
+} from "./products.ts";
+import {
+  coefficients,
+  loadStreams,
+  predictActive,
+  writeSlice,
+} from "./project_streams.ts";
 
 /** Workgroups that are wanted, and most rows of one. */
-const GROUPS = 196;
-const MOST_ROWS = 16;
+const GROUPS = 128;
+const MOST_ROWS = 32;
 
 /**
  * WGSL of a layer's first kernel: the streams are predicted, the active one is
@@ -36,39 +51,19 @@ export function projectKernel(
 ): LayerKernel {
   const { hidden, streams, subgroups } = shape;
   const threads = threadsFor(hidden);
-  const matrices = projections(shape);
-  const rows = rowsFor(
-    matrices.reduce((sum, { matrix }) => sum + matrix.rows, 0),
-    GROUPS,
-    MOST_ROWS,
-  );
-  const counts = matrices.map(({ matrix }) => Math.ceil(matrix.rows / rows));
-  const groups = counts.reduce((sum, count) => sum + count, 0);
+  const share = shareRows(projections(shape));
+  const { rows, groups } = share;
   const octets = new Octets("d", hidden, threads, threads);
-  const formats = [...new Set(matrices.map(({ matrix }) => matrix.format))];
   const products = new RowProducts({
     octets,
     subgroups,
     rows,
-    formats,
-    row: (index) => `min(first + ${index}, matrixRows - 1u)`,
-    source: (own, lines) =>
-      formats.map((format, i) => {
-        const matrix = {
-          format,
-          width: hidden,
-          values: "valueWords",
-          scales: "scaleWords",
-        };
-        const body = lines(matrix, own);
-        return formats.length === 1
-          ? body
-          : `  if (formatIndex == ${i}u) {\n${body}\n  }`;
-      }).join("\n"),
+    batchWords: rows, // all under way before the vector is known
+    ...chosenMatrix(share, hidden),
   });
   const sums = new WorkgroupSums(subgroups, threads);
   const body = [
-    chooseMatrix(matrices, counts, rows, formats),
+    chooseMatrix(share),
     octets.declare(),
     products.before(),
     loadStreams(shape, octets, pending),
@@ -80,19 +75,15 @@ export function projectKernel(
     projected[firstOutput + first + thread] = dTotal(thread);
   }`,
   ];
-  const addend = [
-    { name: "addend", element: "vec4f" },
-    { name: "addendNorm", element: "vec4f" },
-  ];
   return {
     label: "decoderLayer project",
     groups,
-    cost: costOf(matrices.map(({ matrix }) => matrix)),
+    cost: costOf(share.matrices.map(({ matrix }) => matrix)),
     code: kernelWgsl(subgroups, {
       threads,
       bindings: [
         { name: "streams", element: "vec4f" },
-        ...(pending ? addend : []),
+        ...(pending ? ADDEND_BINDINGS : []),
         ...WEIGHT_BINDINGS,
         { name: "state", element: "vec4f", writes: true },
         { name: "projected", element: "f32", writes: true },
@@ -107,6 +98,11 @@ export function projectKernel(
     }),
   };
 }
+
+const ADDEND_BINDINGS: readonly KernelBinding[] = [
+  { name: "addend", element: "vec4f" },
+  { name: "addendNorm", element: "vec4f" },
+];
 
 /** Elements of `projected`. */
 export function projectedSize(
@@ -136,21 +132,59 @@ function projections(shape: LayerShape): Projection[] {
   ];
 }
 
+/** How workgroups share the rows of all matrices: each has rows of one. */
+interface RowShare {
+  readonly matrices: readonly Projection[];
+  /** Rows of a workgroup. */
+  readonly rows: number;
+  /** Workgroups of each matrix, and in all. */
+  readonly counts: readonly number[];
+  readonly groups: number;
+  /** Of the matrices, each once. */
+  readonly formats: readonly WeightFormat[];
+}
+
+function shareRows(matrices: readonly Projection[]): RowShare {
+  const all = matrices.map(({ matrix }) => matrix.rows);
+  const rows = rowsFor(sum(all), GROUPS, MOST_ROWS);
+  const counts = all.map((count) => Math.ceil(count / rows));
+  const formats = [...new Set(matrices.map(({ matrix }) => matrix.format))];
+  return { matrices, rows, counts, groups: sum(counts), formats };
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+/** Products with the matrix that `chooseMatrix` has chosen. */
+function chosenMatrix(
+  { formats }: RowShare,
+  width: number,
+): Pick<RowProductsOptions, "formats" | "row" | "source"> {
+  const place = { width, values: "valueWords", scales: "scaleWords" };
+  return {
+    formats,
+    row: (index) => `min(first + ${index}, matrixRows - 1u)`,
+    source: (rows, lines) =>
+      formats.map((format, i) => {
+        const body = lines({ format, ...place }, rows);
+        return formats.length === 1
+          ? body
+          : `  if (formatIndex == ${i}u) {\n${body}\n  }`;
+      }).join("\n"),
+  };
+}
+
 /** Which rows of which matrix a workgroup has. */
-function chooseMatrix(
-  matrices: readonly Projection[],
-  counts: readonly number[],
-  rows: number,
-  formats: readonly MatrixPlace["format"][],
-): string {
+function chooseMatrix({ matrices, counts, rows, formats }: RowShare): string {
   const lines = [
-    "var first",
-    "var matrixRows",
-    "var valueWords",
-    "var scaleWords",
-    "var firstOutput",
-    "var formatIndex",
-  ].map((name) => `  ${name} = 0u;`);
+    "first",
+    "matrixRows",
+    "valueWords",
+    "scaleWords",
+    "firstOutput",
+    "formatIndex",
+  ].map((name) => `  var ${name} = 0u;`);
   let begin = 0;
   matrices.forEach(({ matrix, output }, i) => {
     const { values, scales } = rowsOf(matrix);
@@ -162,149 +196,4 @@ function chooseMatrix(
     begin += counts[i]!;
   });
   return lines.join("\n");
-}
-
-/** The thread's quads of all streams, and of the addend. */
-function loadStreams(
-  { streams, hidden }: LayerShape,
-  octets: Octets,
-  pending: boolean,
-): string {
-  const names = [
-    ...range(streams).map((
-      j,
-    ) => [`stream${j}`, `streams[${j * hidden / 4}u + `]),
-    ...(pending ? [["added", "addend["]] : []),
-  ] as const;
-  const ids = range(octets.count).flatMap((k) => [`a${k}`, `b${k}`]);
-  const declared = names.flatMap(([name]) =>
-    ids.map((id) => `  var ${name}${id} = vec4f();`)
-  );
-  return `${declared.join("\n")}
-${
-    octets.eachQuad((q, _, id) =>
-      names.map(([name, at]) => `  ${name}${id} = ${at}${q}];`).join("\n")
-    )
-  }`;
-}
-
-/** Coefficients of the prediction, `[A, A]` in workgroup memory, from the router. */
-function coefficients(
-  shape: LayerShape,
-  octets: Octets,
-  sums: WorkgroupSums,
-  pending: boolean,
-): string {
-  const { streams, hidden, eps } = shape;
-  const count = streams ** 2;
-  const routed = range(streams);
-  const weights = routed.map((a) =>
-    `bitcast<f32>(words[${shape.predictionCoefs + a}u + thread * ${streams}u])`
-  );
-  const dots = routed.map((m) =>
-    `    routed${m} += dot(routedX, vectors[${
-      shape.router.values / 4 + m * hidden / 4
-    }u + `
-  );
-  return `  var square = 0.0; var addedSquare = 0.0;
-${routed.map((m) => `  var routed${m} = 0.0;`).join("\n")}
-${
-    octets.eachQuad((q, _, id) =>
-      `  { let routedX = stream0${id} * vectors[${shape.routerNorm}u + ${q}];
-    square += dot(stream0${id}, stream0${id});
-${dots.map((dot) => `${dot}${q}]);`).join("\n")} }${
-        pending ? `\n  addedSquare += dot(added${id}, added${id});` : ""
-      }`
-    )
-  }
-${
-    sums.lines([
-      ["squares", "square"],
-      ...(pending ? [["addedSquares", "addedSquare"]] as const : []),
-      ...routed.map((m) => [`routedSum${m}`, `routed${m}`] as const),
-    ])
-  }
-  let routerFactor = inverseSqrt(squares / ${float(hidden)} + ${
-    float(eps)
-  }) / ${float(hidden)};
-${
-    routed.map((m) =>
-      `  let modality${m} = safeTanh(routerFactor * routedSum${m});`
-    ).join("\n")
-  }
-  if (thread < ${count}u) {
-    coefs[thread] = ${
-    weights.map((weight, a) => `modality${a} * ${weight}`).join(" + ")
-  };
-  }
-  workgroupBarrier();`;
-}
-
-/** The active stream, predicted and normed: the vector of the products. */
-function predictActive(
-  { streams, hidden, eps, inputNorm }: LayerShape,
-  octets: Octets,
-  sums: WorkgroupSums,
-  pending: boolean,
-): string {
-  const others = range(streams).slice(1);
-  const add = pending
-    ? `  let addedFactor = inverseSqrt(addedSquares / ${float(hidden)} + ${
-      float(eps)
-    });
-${
-      octets.eachQuad((q, _, id) =>
-        `  added${id} *= addedFactor * addendNorm[${q}];
-${others.map((j) => `  stream${j}${id} += added${id};`).join("\n")}`
-      )
-    }`
-    : "";
-  return `${add}
-  var activeSquare = 0.0;
-${
-    octets.eachQuad((_, x, id) =>
-      `  ${x} = ${predicted(streams, 0, id)};
-  activeSquare += dot(${x}, ${x});`
-    )
-  }
-${sums.lines([["activeSquares", "activeSquare"]])}
-  let activeFactor = inverseSqrt(activeSquares / ${float(hidden)} + ${
-    float(eps)
-  });
-${
-    range(octets.count).flatMap((k) => [`a${k}`, `b${k}`]).map((id) =>
-      `  var active${id} = vec4f();`
-    ).join("\n")
-  }
-${
-    octets.eachQuad((q, x, id) =>
-      `  active${id} = ${x}; ${x} *= activeFactor * vectors[${inputNorm}u + ${q}];`
-    )
-  }`;
-}
-
-/** Quads of the state that this workgroup writes. */
-function writeSlice(
-  { streams, hidden }: LayerShape,
-  octets: Octets,
-  quads: number,
-): string {
-  return octets.eachQuad((q, x, id) =>
-    `  if (${q} / ${quads}u == group.x) {
-    state[${q}] = active${id};
-${
-      range(streams).slice(1).map((i) =>
-        `    state[${i * hidden / 4}u + ${q}] = ${predicted(streams, i, id)};`
-      ).join("\n")
-    }
-    state[${streams * hidden / 4}u + ${q}] = ${x};
-  }`
-  );
-}
-
-function predicted(streams: number, i: number, id: string): string {
-  const terms = range(streams).map((j) =>
-    `coefs[${i * streams + j}] * stream${j}${id}`
-  );
-  return `stream${i}${id} + ${terms.join(" + ")}`;
 }

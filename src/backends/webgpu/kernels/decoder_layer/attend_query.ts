@@ -1,0 +1,123 @@
+// What attention begins with: queries, and the new key and value, normed and
+// rotated. A thread has one quad of the queries at most, since there are no more
+// quads than threads.
+import type { AttendSize } from "./attend_size.ts";
+import type { WorkgroupSums } from "./kernel.ts";
+import { float, type LayerShape, range } from "./layer_shape.ts";
+
+/** Two halves of a head turn together: quad q with the one half a head away. */
+export function rotateFunction({ quads }: AttendSize): string {
+  return `fn rotated(q: u32, x: vec4f, partner: vec4f) -> vec4f {
+  let at = q % ${quads / 2}u;
+  let sine = select(sines[at], -sines[at], q < ${quads / 2}u);
+  return x * cosines[at] + partner * sine;
+}`;
+}
+
+/** Queries in workgroup memory; `newKey` and `newValue` where the layer has its own. */
+export function rotate(
+  shape: LayerShape,
+  size: AttendSize,
+  sums: WorkgroupSums,
+): string {
+  const { headDim, eps, qNorm, keyValue } = shape;
+  const { shared } = size;
+  const factor = (squares: string) =>
+    `inverseSqrt(${squares} / ${float(headDim)} + ${float(eps)})`;
+  const heads = range(shared);
+  const squares = heads.map((g) =>
+    [`squares${g}`, `select(0.0, square, g == ${g}u)`] as const
+  );
+  return `${loadQuads(shape, size)}
+${sums.lines([...squares, ...(keyValue ? NEW_SQUARES : [])])}
+  if (isQuery) {
+    var squares = 0.0;
+${
+    heads.map((g) => `    squares = select(squares, squares${g}, g == ${g}u);`)
+      .join("\n")
+  }
+    query[thread] = rotated(quad, mine * vectors[${qNorm}u + quad],
+      partner * vectors[${qNorm}u + other]) * ${factor("squares")};
+  }
+${
+    keyValue
+      ? `  newKey = rotated(quad, newKey * vectors[${keyValue.kNorm}u + quad],
+    newPartner * vectors[${keyValue.kNorm}u + other]) * ${factor("keySquares")};
+  newValue *= ${factor("valueSquares")};
+  // As later steps will read them.
+  let storedKey = kvPack(newKey);
+  let storedValue = kvPack(newValue);
+  newKey = kvLoad(storedKey);
+  newValue = kvLoad(storedValue);`
+      : ""
+  }
+  workgroupBarrier();`;
+}
+
+const NEW_SQUARES = [
+  ["keySquares", "dot(newKey, newKey)"],
+  ["valueSquares", "dot(newValue, newValue)"],
+] as const;
+
+/** A thread's quads, each with the one that turns with it. */
+function loadQuads(
+  { heads }: LayerShape,
+  { shared, quads, kvHeads, owning }: AttendSize,
+): string {
+  const half = quads / 2;
+  const own = owning
+    ? `  var newKey = vec4f(); var newPartner = vec4f(); var newValue = vec4f();
+  if (thread < ${quads}u) {
+    let base = ${heads * quads}u + head * ${quads}u;
+    newKey = projected[base + quad];
+    newPartner = projected[base + other];
+    newValue = projected[base + ${kvHeads * quads}u + quad];
+  }`
+    : "";
+  return `  let g = thread / ${quads}u;
+  let quad = thread % ${quads}u;
+  let other = select(quad - ${half}u, quad + ${half}u, quad < ${half}u);
+  let isQuery = thread < ${shared * quads}u;
+  var mine = vec4f(); var partner = vec4f();
+  if (isQuery) {
+    let base = (head * ${shared}u + g) * ${quads}u;
+    mine = projected[base + quad];
+    partner = projected[base + other];
+  }
+  let square = dot(mine, mine);
+${own}`;
+}
+
+/** What the sums begin with: nothing, or in the last split the new key and value. */
+export function begin(
+  { shared, quads, owning }: AttendSize,
+  sums: WorkgroupSums,
+): string {
+  const heads = range(shared);
+  const zeros = heads.map((g) =>
+    `  var sum${g} = vec4f(); var total${g} = 0.0;`
+  );
+  if (!owning) {
+    return `${zeros.join("\n")}
+  if (thread < ${shared}u) { largest[thread] = LOWEST; }`;
+  }
+  // Threads beyond the key have zeros of it.
+  const scores = heads.map((g) =>
+    [`newScore${g}`, `dot(query[${g * quads}u + quad], newKey)`] as const
+  );
+  return `${zeros.join("\n")}
+${sums.lines(scores)}
+  if (thread == 0u) {
+${
+    heads.map((g) =>
+      `    largest[${g}] = select(LOWEST, newScore${g}, isLast);`
+    ).join("\n")
+  }
+  }
+  if (isLast && thread < ${quads}u) {
+${heads.map((g) => `    sum${g} = newValue; total${g} = 1.0;`).join("\n")}
+    let slot = ((params.position % params.capacity) * groups.x + head) * ${quads}u + thread;
+    keys[slot] = storedKey;
+    values[slot] = storedValue;
+  }`;
+}
