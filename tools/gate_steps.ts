@@ -18,7 +18,7 @@ const DENO_ONLY = /^tests\/(tools|packaging)\//;
 /** Tests that run every kernel. */
 const OPERATIONS = /^tests\/(ops|backends\/webgpu)\//;
 /** Tests of them that take minutes on SwiftShader; Deno runs them. */
-const SLOW_OPERATIONS = /\/(matmul_variants|steady_state)_test\.ts$/;
+const SLOW_OPERATIONS = /\/(matmul_variants|steady_state|soak)_test\.ts$/;
 
 /** Tests of the whole model, and those of them that SwiftShader has time for. */
 const MODEL_TESTS = [

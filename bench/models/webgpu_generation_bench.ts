@@ -68,7 +68,7 @@ async function benchSize(size: DecoderSize, tokens: number): Promise<void> {
   const contextLength = Math.max(...contexts) + tokens + SLOTS;
   const specs = kvSpecs(textConfig, contextLength, chunk, "f16");
   device.reserveKv(specs);
-  device.tokens!.reserve(SLOTS, 1);
+  device.tokens!.reserve(1 + SLOTS, 1);
   const options = { fastPrefill: true, contextLength, specs };
   steps.plan([1], 1, options);
   steps.planChoice(1, options);
@@ -126,7 +126,7 @@ async function benchContext(
 
 /** So many ids after id 1, in runs of `way`. */
 async function generate(
-  { steps, cache, size: { config: { textConfig } } }: Loaded,
+  { steps, cache }: Loaded,
   tokens: number,
   way: number,
 ): Promise<number[]> {
@@ -137,7 +137,6 @@ async function generate(
       const count = Math.min(way, tokens + 1 - ids.length);
       const [chosen] = await runTokens(steps, [{ cache, id }], count, {
         rows: 1,
-        textVocabSize: textConfig.vocabSizePerLayerInput,
         fastPrefill: true,
       });
       ids.push(...chosen!);

@@ -16,6 +16,8 @@ import type { Tensor, Weight } from "./ops.ts";
 export interface TokenOps {
   /** Makes room for `rows` ids in each of `slots` slots. Only before `allocate()`. */
   reserve(slots: number, rows: number): void;
+  /** Fills a slot with ids of the host, for the step that is recorded and later ones. */
+  write(ids: Int32Array, slot: number): void;
   /**
    * Fills a slot with the index of the largest of each row, the first of
    * equals: logits `[T, V]`. -1 where a row has a NaN or nothing above

@@ -68,7 +68,7 @@ class WebGpuDevice implements Device {
   private readonly slices: Slices;
   private readonly slots = new Slots();
   private readonly kvRegion = new KvRegion();
-  private readonly tokenMemory = new TokenMemory();
+  private readonly tokenMemory: TokenMemory;
   private readonly weights: WebGpuWeight[] = [];
   private uploadBytes = 0;
   /** Bytes that a step may take. */
@@ -85,6 +85,7 @@ class WebGpuDevice implements Device {
     this.marker = new Readback(context.gpu, mapping);
     this.slices = new Slices(platform);
     this.ops = createOps(this.recorder, context.subgroups, context.limits);
+    this.tokenMemory = new TokenMemory(context.gpu.queue);
     this.tokens = createTokenOps(
       this.recorder,
       this.tokenMemory,

@@ -27,7 +27,7 @@ import { kvSpecs, SequenceCache } from "./sequence_cache.ts";
 import { scheduleSteps } from "./step_schedule.ts";
 import type { DecoderParts } from "./step_recorder.ts";
 import { PER_LAYER_TABLE } from "./text_weights.ts";
-import { type SoftTokens, textVocabSize } from "./token_embeddings.ts";
+import type { SoftTokens } from "./token_embeddings.ts";
 import { runTokens } from "./token_run.ts";
 import { weightFormats } from "./weight_formats.ts";
 
@@ -97,7 +97,8 @@ export class Decoder {
     this.#loader = root;
     this.#parts = decoderParts(device, checkpoint, names, config, root);
     this.#steps = new DecoderSteps(this.#parts);
-    device.tokens?.reserve(CHOSEN_SLOTS, this.#chosenRows);
+    // A slot more, for what is fed first.
+    device.tokens?.reserve(1 + CHOSEN_SLOTS, this.#chosenRows);
     const specs = kvSpecs(
       config.textConfig,
       options.contextLength,
@@ -269,7 +270,6 @@ export class Decoder {
     }
     return await runTokens(this.#steps, inputs, count, {
       rows: this.#chosenRows,
-      textVocabSize: textVocabSize(this.#parts.hard, this.config),
       fastPrefill: this.options.fastPrefill,
       ...options,
     });

@@ -3,10 +3,15 @@
 import type { NoiseKey, TokenSampling } from "../../core/random.ts";
 import { planChoice, type PlanOptions, planStep } from "./step_plans.ts";
 import type { SequenceCache } from "./sequence_cache.ts";
-import { type DecoderParts, StepRecorder } from "./step_recorder.ts";
+import {
+  type ChosenTokens,
+  type DecoderParts,
+  type HostTokens,
+  StepRecorder,
+} from "./step_recorder.ts";
 import { type ScheduledStep, scheduleSteps } from "./step_schedule.ts";
 import type { TextStepOutput } from "./text_model.ts";
-import type { SoftTokens } from "./token_embeddings.ts";
+import { type SoftTokens, textVocabSize } from "./token_embeddings.ts";
 
 /** What a step needs of each sequence. */
 export interface StepInput {
@@ -101,37 +106,36 @@ export class DecoderSteps {
   ): Promise<Float32Array> {
     const { device } = this.#parts;
     const recorder = this.#recorder;
-    const ids = Int32Array.from(inputs, ({ id }) => id);
-    const tableRows = await this.#readTableRows(ids, signal);
-    const soft = inputs.map(() => undefined);
+    const rows = inputs.length;
     const stores = inputs.map(({ cache }) => cache.stores);
-    for (let slot = 0;; slot++) {
+    const first = await this.#feed(inputs, signal);
+    for (let slot = 1;; slot++) {
       const [step] = scheduleSteps(
         inputs.map(({ cache }) => ({
-          pastLength: cache.length + slot,
+          pastLength: cache.length + slot - 1,
           newTokens: 1,
           keep: 1,
         })),
-        inputs.length,
+        rows,
       );
-      const tokens = slot === 0 ? { ids, soft, tableRows } : { slot: slot - 1 };
-      const isLast = slot === count - 1;
+      const tokens = slot === 1 ? first : { slot: slot - 1 };
+      const isLast = slot === count;
       const noise = sampling && {
         sampling,
         // The token after the one that is fed.
         keys: inputs.map(({ cache, noise }) => ({
           ...noise!,
-          step: cache.length + slot + 1,
+          step: cache.length + slot,
         })),
       };
       const chosen = recorder.whole(() => {
         const options = { fastPrefill, slot, noise };
         recorder.choice(step!, { tokens, stores }, options);
-        return isLast ? [device.tokens!.chosen(inputs.length)] : [];
+        return isLast ? [device.tokens!.chosen(rows)] : [];
       });
       if (isLast) {
         const [values] = await device.read(chosen, { signal });
-        return values!.subarray(0, count * inputs.length);
+        return values!.subarray(rows, (count + 1) * rows);
       }
       await device.submit({ signal });
     }
@@ -166,10 +170,34 @@ export class DecoderSteps {
     planChoice(this.#parts, this.#recorder, sequences, options);
   }
 
+  /** Ids below this are embedded by the decoder's tables alone. */
+  get textVocabSize(): number {
+    return textVocabSize(this.#parts.hard, this.#parts.config);
+  }
+
   /** Most rows whose logits there are in one step. */
   get logitsRows(): number {
     const rowBytes = 4 * this.#parts.config.textConfig.vocabSize;
     return Math.max(1, Math.floor(LOGITS_BYTES / rowBytes));
+  }
+
+  /**
+   * Tokens of the first of the steps in which the device chooses. Where the
+   * device can look them up itself they lie in the slot before the first, so
+   * that this step has the very commands of those that follow.
+   */
+  async #feed(
+    inputs: readonly ChooseInput[],
+    signal: AbortSignal | undefined,
+  ): Promise<HostTokens | ChosenTokens> {
+    const { device, table } = this.#parts;
+    const ids = Int32Array.from(inputs, ({ id }) => id);
+    if (table.weight && ids.every((id) => id < this.textVocabSize)) {
+      device.tokens!.write(ids, 0);
+      return { slot: 0 };
+    }
+    const soft = inputs.map(() => undefined);
+    return { ids, soft, tableRows: await this.#readTableRows(ids, signal) };
   }
 
   async #readTableRows(

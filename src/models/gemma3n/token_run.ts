@@ -13,8 +13,6 @@ const UNDECIDED = -2;
 export interface TokenRunOptions extends ChooseOptions {
   /** Most sequences of a step. */
   readonly rows: number;
-  /** Ids below this can be fed where they were chosen. */
-  readonly textVocabSize: number;
 }
 
 /**
@@ -28,7 +26,7 @@ export async function runTokens(
   steps: DecoderSteps,
   inputs: readonly ChooseInput[],
   count: number,
-  { rows, textVocabSize, ...options }: TokenRunOptions,
+  { rows, ...options }: TokenRunOptions,
 ): Promise<Int32Array[]> {
   for (const { cache } of inputs) cache.reserve(count);
   const ids = inputs.map(() => new Int32Array(count));
@@ -40,7 +38,9 @@ export async function runTokens(
       ids[first + i % group.length]![step] = id;
     });
   }
-  const good = Math.min(...ids.map((chosen) => usable(chosen, textVocabSize)));
+  const good = Math.min(
+    ...ids.map((chosen) => usable(chosen, steps.textVocabSize)),
+  );
   return inputs.map(({ cache, id }, i) => {
     const chosen = ids[i]!.subarray(0, good);
     const fed = Int32Array.of(id, ...chosen).subarray(0, good);

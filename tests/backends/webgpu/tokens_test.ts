@@ -66,7 +66,7 @@ const SAMPLINGS: readonly TokenSampling[] = [
   { temperature: 0.2, topK: 128, topP: 0.5 },
   { temperature: 2, topK: 1, topP: 1e-6 },
 ];
-const SEEDS = 20;
+const SEEDS = 8;
 
 function noiseKey(seed: number, row: number): NoiseKey {
   return { seed: seed * 2 ** 33 + 7 * row, step: seed + row, stream: row % 3 };
@@ -171,7 +171,7 @@ if (context && target) {
   });
 
   test("sample() chooses as the host does, or leaves it to the host", async () => {
-    for (const vocab of [1, 5, 127, 4097, 20001]) {
+    for (const vocab of [1, 127, 4097, 20001]) {
       await using device = await tokenDevice(target, ROWS, vocab);
       for (const sampling of SAMPLINGS) {
         let undecided = 0;
@@ -180,26 +180,25 @@ if (context && target) {
           undecided += await assertSamples(device, logits, sampling, seed);
         }
         const label = `V = ${vocab}, ${JSON.stringify(sampling)}`;
-        assert.ok(undecided <= SEEDS * ROWS / 20, `${label}: ${undecided}`);
+        assert.ok(undecided <= 2, `${label}: ${undecided}`);
       }
     }
   });
 
   test("sample() never takes an id that the host would not, however many are equal", async () => {
-    for (const vocab of [300, 9000]) {
-      await using device = await tokenDevice(target, ROWS, vocab);
-      for (const sampling of SAMPLINGS) {
-        for (let seed = 1; seed <= SEEDS; seed++) {
-          const logits = randomTensor([ROWS, vocab], { seed, scale: 10 });
-          // Steps of 2, 0.5, 0.125 and 1/32, a third of them forbidden, many near.
-          const { data } = logits;
-          for (let i = 0; i < data.length; i++) {
-            const step = 2 ** (1 - 2 * Math.floor(i / vocab));
-            data[i] = Math.round(data[i]! / step) * step + (i % 2) * 2e-7;
-            if (i % 3 === 0) data[i] = -Infinity;
-          }
-          await assertSamples(device, logits, sampling, seed);
+    const vocab = 9000;
+    await using device = await tokenDevice(target, ROWS, vocab);
+    for (const sampling of SAMPLINGS) {
+      for (let seed = 1; seed <= SEEDS; seed++) {
+        const logits = randomTensor([ROWS, vocab], { seed, scale: 10 });
+        // Steps of 2, 0.5, 0.125 and 1/32, a third of them forbidden, many near.
+        const { data } = logits;
+        for (let i = 0; i < data.length; i++) {
+          const step = 2 ** (1 - 2 * Math.floor(i / vocab));
+          data[i] = Math.round(data[i]! / step) * step + (i % 2) * 2e-7;
+          if (i % 3 === 0) data[i] = -Infinity;
         }
+        await assertSamples(device, logits, sampling, seed);
       }
     }
   });
@@ -276,12 +275,15 @@ if (context && target) {
       await device.submit();
       // A slot between, to which this writes nothing.
       tokens.argmax(device.upload(logits.fill(-Infinity), [ROWS, vocab]), 2);
-      const [actual, nearest, expected] = await device.read([
+      tokens.write(Int32Array.from(ids), 0);
+      const [actual, written, nearest, expected] = await device.read([
         tokens.embedding(setup.weights.table, 1, ROWS, 2.5),
+        tokens.embedding(setup.weights.table, 0, ROWS, 2.5),
         tokens.embedding(setup.weights.table, 2, 1, 2.5),
         device.ops.embedding(setup.weights.table, Int32Array.from(ids), 2.5),
       ]);
       assertClose(actual!, expected!, { label: format });
+      assertClose(written!, expected!, { label: `${format}, of the host` });
       const [first] = await device.read([
         device.ops.embedding(setup.weights.table, Int32Array.of(0), 2.5),
       ]);
@@ -312,6 +314,8 @@ if (context && target) {
     const logits = device.upload(new Float32Array(8), [1, 8]);
     assert.throws(() => tokens.argmax(logits, SLOTS), InputError);
     assert.throws(() => tokens.chosen(ROWS + 1), InputError);
+    const many = new Int32Array(ROWS + 1);
+    assert.throws(() => tokens.write(many, 0), InputError);
     assert.throws(() => tokens.reserve(9, 9), /before allocate/);
     const flat = device.upload(new Float32Array(8), [8]);
     assert.throws(() => tokens.argmax(flat, 0), /wanted \[T,V\]/);

@@ -19,12 +19,24 @@ export class TokenMemory {
   rows = 0;
   slots = 0;
   region: Region = new Region(0);
+  private readonly queue: GPUQueue;
+
+  constructor(queue: GPUQueue) {
+    this.queue = queue;
+  }
 
   /** Makes room. */
   reserve(slots: number, rows: number): void {
     this.slots = slots;
     this.rows = rows;
     this.region = new Region(slots * rows * F32_BYTES);
+  }
+
+  /** Writes ids from element `first` on, after what was submitted. */
+  write(ids: Int32Array, first: number): void {
+    const { memory, offset } = this.region;
+    const start = offset + first * F32_BYTES;
+    this.queue.writeBuffer(memory!.buffer, start, Float32Array.from(ids));
   }
 }
 
@@ -42,6 +54,11 @@ export function tokenOps(
     reserve(slots, rows) {
       requireDeclaring("reserve slots for tokens");
       memory.reserve(slots, rows);
+    },
+    write(ids, slot) {
+      const place = first("write", slot, ids.length);
+      r.requireRecording();
+      if (!r.planning) memory.write(ids, place);
     },
     argmax(logits, slot) {
       const [rows, vocab] = requireLogits("argmax", logits);
