@@ -6,14 +6,14 @@ import {
   type MatmulRowsOptions,
   matmulRowsWgsl,
 } from "../../src/backends/webgpu/kernels/matmul_rows.ts";
+import { matmulTilesWgsl } from "../../src/backends/webgpu/kernels/matmul_tiles.ts";
 import {
   chooseTile,
   LARGE_TILE,
   type MatmulTile,
-  matmulTilesWgsl,
   MEDIUM_TILE,
   SMALL_TILE,
-} from "../../src/backends/webgpu/kernels/matmul_tiles.ts";
+} from "../../src/backends/webgpu/kernels/matmul_tiles/tile.ts";
 import { weightLayout } from "../../src/backends/webgpu/weight_layout.ts";
 
 /** Storage, copies from and to; see GPUBufferUsage. */

@@ -7,7 +7,7 @@ import {
   LARGE_TILE,
   MEDIUM_TILE,
   SMALL_TILE,
-} from "../../../src/backends/webgpu/kernels/matmul_tiles.ts";
+} from "../../../src/backends/webgpu/kernels/matmul_tiles/tile.ts";
 import { reference } from "../../ops/parity.ts";
 import {
   assertTensorClose,
