@@ -1,84 +1,130 @@
-// Time on the GPU by timestamp queries, beside the clock of the host: of whole
-// passes, or of each dispatch, which then has a pass of its own. It stands
-// between the library and WebGPU, so that the library measures nothing itself.
+// Counts what the library gives to a GPU, keeps it, and times it by doing it
+// again: a list of dispatches some times over in one pass, as long as the host
+// would notice. Timestamp queries would be simpler, but end in a hang on some
+// drivers, and the gaps between dispatches, which matter most in decode, lie
+// outside of them. The clock stands between the library and WebGPU, so that the
+// library measures nothing itself.
 import { Readback } from "../../src/backends/webgpu/readback.ts";
+import { BUFFER_USAGE } from "../../src/backends/webgpu/flags.ts";
 
-/** Query sets of WebGPU have at most so many places. */
-const MAX_QUERIES = 4096;
-/** QUERY_RESOLVE and COPY_SRC. */
-const RESOLVE_USAGE = 0x200 | 0x4;
+/** A replay lasts at least so long, beside which submitting and mapping is little. */
+const REPLAY_MS = 8;
+/** Replays of which the fastest counts. */
+const REPLAYS = 3;
+const MARK_BYTES = 4;
 
-/** What the GPU did between two calls of {@link GpuClock.take}. */
-export interface GpuTimes {
-  /** Compute passes that the library began. */
+/** A dispatch that can be done again. */
+export interface KeptDispatch {
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
+  readonly workgroups: Parameters<GPUComputePassEncoder["dispatchWorkgroups"]>;
+}
+
+/** What the library gave to the GPU between two calls of {@link GpuClock.take}. */
+export interface GpuWork {
   readonly passes: number;
   readonly dispatches: number;
   /** Milliseconds from the making of encoders to their end. */
   readonly encodingMs: number;
-  /** Milliseconds of all passes; `undefined` without timestamps. */
-  readonly ms: number | undefined;
-  /** Milliseconds by the label of the pipeline, where each dispatch has its pass. */
-  readonly kernels: ReadonlyMap<string, { ms: number; count: number }>;
+  /** The dispatches, where they were to be kept. */
+  readonly kept: readonly KeptDispatch[];
 }
 
-/** Counts and times the compute passes of a process. */
+/** Time of kernels by their pipeline's label. */
+export interface KernelTime {
+  readonly label: string;
+  readonly count: number;
+  /** Milliseconds of all `count` dispatches, with the gaps between them. */
+  readonly ms: number;
+}
+
+/** Counts, keeps and times the dispatches of a process. */
 export class GpuClock {
-  /** Gives each dispatch a pass of its own, and with it a time. */
-  profiling = false;
+  /** Keeps the dispatches that are recorded from now on. */
+  keeping = false;
   private passes = 0;
   private dispatches = 0;
   private encodingMs = 0;
-  private labels: string[] = [];
-  private timed = 0;
+  private kept: KeptDispatch[] = [];
   private readonly gpu: GPUDevice;
-  private readonly queries: GPUQuerySet | undefined;
-  private readonly resolved: GPUBuffer;
+  private readonly mark: GPUBuffer;
   private readonly readback: Readback;
+  private readonly createEncoder: () => GPUCommandEncoder;
 
   /** Counts what is recorded on `gpu` from now on. */
   constructor(gpu: GPUDevice) {
     this.gpu = gpu;
     this.readback = new Readback(gpu, { mapsAtOnce: true });
-    this.resolved = gpu.createBuffer({
-      size: 8 * MAX_QUERIES,
-      usage: RESOLVE_USAGE,
+    this.mark = gpu.createBuffer({
+      size: MARK_BYTES,
+      usage: BUFFER_USAGE.copySource,
     });
-    if (gpu.features.has("timestamp-query")) {
-      this.queries = gpu.createQuerySet({
-        type: "timestamp",
-        count: MAX_QUERIES,
-      });
-    }
     const { createCommandEncoder } = gpu;
+    this.createEncoder = () => createCommandEncoder.call(gpu);
     gpu.createCommandEncoder = (descriptor) =>
-      this.timedEncoder(createCommandEncoder.call(gpu, descriptor));
+      this.watched(createCommandEncoder.call(gpu, descriptor));
   }
 
   /** What was done since the last call. */
-  async take(): Promise<GpuTimes> {
-    const { passes, dispatches, encodingMs, labels } = this;
-    const spans = await this.read();
-    this.passes =
-      this.dispatches =
-      this.encodingMs =
-      this.timed =
-        0;
-    this.labels = [];
-    const counts = { passes, dispatches, encodingMs };
-    if (!spans) return { ...counts, ms: undefined, kernels: new Map() };
-    const kernels = new Map<string, { ms: number; count: number }>();
-    let ms = 0;
-    spans.forEach((span, i) => {
-      const known = kernels.get(labels[i]!) ?? { ms: 0, count: 0 };
-      known.ms += span;
-      known.count++;
-      kernels.set(labels[i]!, known);
-      ms += span;
-    });
-    return { ...counts, ms, kernels };
+  take(): GpuWork {
+    const { passes, dispatches, encodingMs, kept } = this;
+    this.passes = this.dispatches = this.encodingMs = 0;
+    this.kept = [];
+    return { passes, dispatches, encodingMs, kept };
   }
 
-  private timedEncoder(encoder: GPUCommandEncoder): GPUCommandEncoder {
+  /** Milliseconds of the dispatches, one after another in a pass. */
+  async time(work: readonly KeptDispatch[]): Promise<number> {
+    await this.replay(work, 1);
+    const turns = Math.ceil(REPLAY_MS / await this.replay(work, 1));
+    let best = Infinity;
+    for (let i = 0; i < REPLAYS; i++) {
+      best = Math.min(best, await this.replay(work, turns) / turns);
+    }
+    return best;
+  }
+
+  /** Times each kernel alone, the longest first; its weights may come from a cache then. */
+  async kernels(work: readonly KeptDispatch[]): Promise<KernelTime[]> {
+    const byLabel = new Map<string, KeptDispatch[]>();
+    for (const one of work) {
+      const { label } = one.pipeline;
+      const others = byLabel.get(label);
+      if (others) others.push(one);
+      else byLabel.set(label, [one]);
+    }
+    const times: KernelTime[] = [];
+    for (const [label, own] of byLabel) {
+      times.push({ label, count: own.length, ms: await this.time(own) });
+    }
+    return times.sort((a, b) => b.ms - a.ms);
+  }
+
+  /** Milliseconds until the host hears that `turns` times the work are done. */
+  private async replay(
+    work: readonly KeptDispatch[],
+    turns: number,
+  ): Promise<number> {
+    const target = await this.readback.reserve(MARK_BYTES);
+    const encoder = this.createEncoder();
+    const pass = encoder.beginComputePass();
+    for (let turn = 0; turn < turns; turn++) {
+      for (const { pipeline, group, workgroups } of work) {
+        pass.setPipeline(pipeline);
+        pass.setBindGroup(0, group);
+        pass.dispatchWorkgroups(...workgroups);
+      }
+    }
+    pass.end();
+    encoder.copyBufferToBuffer(this.mark, 0, target, 0, MARK_BYTES);
+    const commands = encoder.finish();
+    const started = performance.now();
+    this.gpu.queue.submit([commands]);
+    await this.readback.read(MARK_BYTES);
+    return performance.now() - started;
+  }
+
+  private watched(encoder: GPUCommandEncoder): GPUCommandEncoder {
     const started = performance.now();
     const { beginComputePass, finish } = encoder;
     encoder.finish = (descriptor) => {
@@ -86,32 +132,11 @@ export class GpuClock {
       this.encodingMs += performance.now() - started;
       return commands;
     };
-    encoder.beginComputePass = (descriptor = {}) => {
+    encoder.beginComputePass = (descriptor) => {
       this.passes++;
-      const begin = (label: string) =>
-        beginComputePass.call(encoder, {
-          ...descriptor,
-          ...this.times(label),
-        });
-      return this.profiling
-        ? this.passEach(begin)
-        : this.counted(begin("pass"));
+      return this.counted(beginComputePass.call(encoder, descriptor));
     };
     return encoder;
-  }
-
-  /** Where a pass leaves its times, while there is room. */
-  private times(label: string): GPUComputePassDescriptor {
-    if (!this.queries || 2 * this.timed + 2 > MAX_QUERIES) return {};
-    const first = 2 * this.timed++;
-    this.labels.push(label);
-    return {
-      timestampWrites: {
-        querySet: this.queries,
-        beginningOfPassWriteIndex: first,
-        endOfPassWriteIndex: first + 1,
-      },
-    };
   }
 
   private counted(pass: GPUComputePassEncoder): GPUComputePassEncoder {
@@ -120,56 +145,32 @@ export class GpuClock {
       this.dispatches++;
       return dispatchWorkgroups.apply(pass, sizes);
     };
+    if (this.keeping) this.keep(pass);
     return pass;
   }
 
-  /** Stands for a pass, and begins one for each dispatch. */
-  private passEach(
-    begin: (label: string) => GPUComputePassEncoder,
-  ): GPUComputePassEncoder {
+  private keep(pass: GPUComputePassEncoder): void {
+    const { setPipeline, setBindGroup, dispatchWorkgroups } = pass;
     let pipeline: GPUComputePipeline;
     let group: GPUBindGroup;
-    return {
-      setPipeline: (p: GPUComputePipeline) => void (pipeline = p),
-      setBindGroup: (_: number, g: GPUBindGroup) => void (group = g),
-      dispatchWorkgroups: (...sizes: [number, number?, number?]) => {
-        this.dispatches++;
-        const pass = begin(pipeline.label);
-        pass.setPipeline(pipeline);
-        pass.setBindGroup(0, group);
-        pass.dispatchWorkgroups(...sizes);
-        pass.end();
-      },
-      end: () => {},
-    } as unknown as GPUComputePassEncoder;
-  }
-
-  /** Milliseconds of each timed pass. */
-  private async read(): Promise<number[] | undefined> {
-    const { gpu, queries, timed } = this;
-    if (!queries || timed === 0) return undefined;
-    const size = 16 * timed;
-    const target = await this.readback.reserve(size);
-    const encoder = gpu.createCommandEncoder();
-    encoder.resolveQuerySet(queries, 0, 2 * timed, this.resolved, 0);
-    encoder.copyBufferToBuffer(this.resolved, 0, target, 0, size);
-    gpu.queue.submit([encoder.finish()]);
-    const times = new BigUint64Array(await this.readback.read(size));
-    return Array.from(
-      { length: timed },
-      (_, i) => Number(times[2 * i + 1]! - times[2 * i]!) / 1e6,
-    );
+    pass.setPipeline = (p) => setPipeline.call(pass, pipeline = p);
+    pass.setBindGroup = (index: number, g: GPUBindGroup | null) =>
+      setBindGroup.call(pass, index, group = g!);
+    pass.dispatchWorkgroups = (...workgroups) => {
+      this.kept.push({ pipeline, group, workgroups });
+      return dispatchWorkgroups.apply(pass, workgroups);
+    };
   }
 }
 
-/** Lines of a table of kernels, the longest first. */
-export function kernelTable({ kernels, ms }: GpuTimes): string[] {
-  return [...kernels].sort(([, a], [, b]) => b.ms - a.ms).map(
-    ([label, { ms: own, count }]) =>
-      `  ${own.toFixed(3).padStart(8)} ms ${
-        (100 * own / ms!).toFixed(1).padStart(5)
-      } % ${String(count).padStart(5)} x ${
-        (1000 * own / count).toFixed(1).padStart(7)
-      } us  ${label}`,
+/** Lines of a table of kernels. */
+export function kernelTable(times: readonly KernelTime[]): string[] {
+  const all = times.reduce((sum, { ms }) => sum + ms, 0);
+  return times.map(({ label, count, ms }) =>
+    `  ${ms.toFixed(3).padStart(8)} ms ${
+      (100 * ms / all).toFixed(1).padStart(5)
+    } % ${String(count).padStart(5)} x ${
+      (1000 * ms / count).toFixed(1).padStart(7)
+    } us  ${label}`
   );
 }

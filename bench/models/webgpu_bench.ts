@@ -2,8 +2,8 @@
 // made here: nothing is read from disk. Then the kernels of decode alone, beside
 // a kernel that only reads.
 //
-// GPU times need timestamp queries; with "profile" decode is also timed kernel by
-// kernel, each in a pass of its own, which adds to every time.
+// Times on the GPU are those of the same dispatches done again, see gpu_clock.ts;
+// with "profile" also kernel by kernel.
 //
 //   deno run -A --no-check bench/models/webgpu_bench.ts [--tiny] [profile] [e2b] [e4b] [kernels]
 import { openGpu } from "../../src/backends/webgpu/context.ts";
@@ -21,7 +21,7 @@ import type { Device } from "../../src/ops/device.ts";
 import type { KvStore, Tensor } from "../../src/ops/ops.ts";
 import { createDenoPlatform } from "../../src/platform/deno.ts";
 import { type DecoderSize, E2B, E4B, TINY } from "./decoder_sizes.ts";
-import { GpuClock, kernelTable } from "./gpu_clock.ts";
+import { GpuClock, kernelTable, type KernelTime } from "./gpu_clock.ts";
 import {
   type Declared,
   declaringLoader,
@@ -32,8 +32,10 @@ import { benchKernels } from "./webgpu_kernels.ts";
 
 /** Steps before the clock starts. */
 const WARM_UP = 4;
-/** Steps that are timed kernel by kernel. */
-const PROFILED = 3;
+/** Prompts that are timed, of which the fastest counts. */
+const PREFILLS = 3;
+/** Kernels that a profile names. */
+const SHOWN = 24;
 
 /** Records steps of one sequence. */
 class Steps {
@@ -82,41 +84,13 @@ class Steps {
   }
 }
 
-/** What a device may be asked for beyond limits; the library itself wants no times. */
-const FEATURES = ["subgroups", "shader-f16", "timestamp-query"];
-
-/** Opens the GPU as the library does, with timestamps where it has them. */
-async function openTimedGpu(): Promise<GPUDevice> {
-  const adapter = (await navigator.gpu.requestAdapter())!;
-  const { limits } = adapter;
-  const requiredLimits = {
-    maxBufferSize: limits.maxBufferSize,
-    maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
-    maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
-    maxComputeInvocationsPerWorkgroup: limits.maxComputeInvocationsPerWorkgroup,
-    maxComputeWorkgroupSizeX: limits.maxComputeWorkgroupSizeX,
-    maxStorageBuffersPerShaderStage: limits.maxStorageBuffersPerShaderStage,
-  };
-  // Deno grants subgroups, though it does not list them.
-  const requiredFeatures = FEATURES.filter((name) =>
-    name === "subgroups" || adapter.features.has(name as GPUFeatureName)
-  ) as GPUFeatureName[];
-  const request = (requiredFeatures: GPUFeatureName[]) =>
-    adapter.requestDevice({ requiredLimits, requiredFeatures });
-  return await request(requiredFeatures).catch((error) => {
-    console.log(`without features: ${(error as Error).message}`);
-    return request([]);
-  });
-}
-
 async function benchSize(
   { name, config, contexts, prompt, chunk }: DecoderSize,
   tokens: number,
   profile: boolean,
 ): Promise<void> {
-  const gpu = await openTimedGpu();
-  const clock = new GpuClock(gpu);
-  const context = await openGpu(gpu);
+  const context = await openGpu(navigator.gpu);
+  const clock = new GpuClock(context.gpu);
   const device = createWebGpuDevice({
     platform: createDenoPlatform(),
     context,
@@ -147,13 +121,13 @@ async function benchSize(
     `filled in ${((performance.now() - started) / 1000).toFixed(1)} s`,
   ]);
   steps.stores = specs.map((spec) => device.createKvStore(spec));
-  await benchPrefill(steps, clock, name, prompt, chunk);
+  await benchPrefill(steps, clock, name, prompt, chunk, profile);
   for (const at of contexts) {
     await benchDecode(steps, clock, name, at, tokens, weightBytes);
-    if (profile) await profileDecode(steps, clock, name, at + tokens);
+    await replayDecode(steps, clock, name, at + tokens, profile);
   }
   await device[Symbol.asyncDispose]();
-  gpu.destroy();
+  context.destroy();
 }
 
 async function benchPrefill(
@@ -162,26 +136,27 @@ async function benchPrefill(
   name: string,
   prompt: number,
   chunk: number,
+  profile: boolean,
 ): Promise<void> {
   let best = Infinity;
-  let onGpu: number | undefined;
-  for (let i = 0; i < 3; i++) {
-    await clock.take();
+  for (let i = 0; i < PREFILLS; i++) {
+    clock.keeping = i + 1 === PREFILLS;
     const started = performance.now();
     for (let first = 0; first < prompt; first += chunk) {
       const rows = Math.min(chunk, prompt - first);
       const logits = steps.record(rows, first, first + rows === prompt);
       await steps.device.read(logits ? [logits] : []);
     }
-    const time = performance.now() - started;
-    const { ms } = await clock.take();
-    if (time < best) [best, onGpu] = [time, ms];
+    best = Math.min(best, performance.now() - started);
   }
+  clock.keeping = false;
+  const { kept } = clock.take();
   print(name, `prefill ${prompt}`, [
     `${(prompt / best * 1000).toFixed(0)} tok/s`,
     `${best.toFixed(1)} ms`,
-    `on the GPU ${milliseconds(onGpu)}`,
+    `on the GPU ${milliseconds(await clock.time(kept))}`,
   ]);
+  if (profile) printKernels(await clock.kernels(kept));
 }
 
 async function benchDecode(
@@ -195,7 +170,6 @@ async function benchDecode(
   const { device } = steps;
   for (const readsLogits of [true, false]) {
     const times: number[] = [];
-    const gpuTimes: number[] = [];
     let recording = 0;
     let encoding = 0;
     let dispatches = 0;
@@ -205,22 +179,20 @@ async function benchDecode(
       const recorded = performance.now();
       const [values] = await device.read(readsLogits ? [logits] : []);
       const ended = performance.now();
-      const taken = await clock.take();
+      const taken = clock.take();
       dispatches = taken.dispatches;
       if (values && !values.every(Number.isFinite)) {
         throw new Error(`Logits of ${name} at ${at + i} are not finite`);
       }
       if (i < WARM_UP) continue;
       times.push(ended - started);
-      if (taken.ms !== undefined) gpuTimes.push(taken.ms);
       recording += (recorded - started) / tokens;
       encoding += taken.encodingMs / tokens;
     }
-    const median = medianOf(times)!;
+    const median = medianOf(times);
     print(name, `decode at ${at}${readsLogits ? "" : ", no logits read"}`, [
       `${(1000 / median).toFixed(1)} tok/s`,
       `${median.toFixed(3)} ms (best ${Math.min(...times).toFixed(3)})`,
-      `on the GPU ${milliseconds(medianOf(gpuTimes))}`,
       `recording ${recording.toFixed(3)} ms`,
       `encoding ${encoding.toFixed(3)} ms`,
       `${dispatches} dispatches`,
@@ -229,36 +201,34 @@ async function benchDecode(
   }
 }
 
-/** Prints the time of each kernel in a token, the best of a few tokens by their sum. */
-async function profileDecode(
+/** Prints the time of a token on the GPU alone, and of its kernels. */
+async function replayDecode(
   steps: Steps,
   clock: GpuClock,
   name: string,
   at: number,
+  profile: boolean,
 ): Promise<void> {
-  clock.profiling = true;
-  let best: Awaited<ReturnType<GpuClock["take"]>> | undefined;
-  for (let i = 0; i < WARM_UP + PROFILED; i++) {
-    await steps.device.read([steps.record(1, at + i, true)!]);
-    const taken = await clock.take();
-    if (i < WARM_UP || taken.ms === undefined) continue;
-    if (best === undefined || taken.ms < best.ms!) best = taken;
-  }
-  clock.profiling = false;
-  if (best === undefined) {
-    print(name, `kernels at ${at}`, ["the GPU has no timestamps"]);
-    return;
-  }
-  print(name, `kernels at ${at}`, [`${milliseconds(best.ms)} in all`]);
-  for (const line of kernelTable(best)) console.log(line);
+  clock.keeping = true;
+  await steps.device.read([steps.record(1, at, true)!]);
+  clock.keeping = false;
+  const { kept } = clock.take();
+  print(name, `decode at ${at}, replayed`, [
+    milliseconds(await clock.time(kept)),
+  ]);
+  if (profile) printKernels(await clock.kernels(kept));
 }
 
-function medianOf(values: readonly number[]): number | undefined {
-  return [...values].sort((a, b) => a - b)[values.length >> 1];
+function printKernels(times: readonly KernelTime[]): void {
+  for (const line of kernelTable(times).slice(0, SHOWN)) console.log(line);
 }
 
-function milliseconds(value: number | undefined): string {
-  return value === undefined ? "unknown" : `${value.toFixed(3)} ms`;
+function medianOf(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
+}
+
+function milliseconds(value: number): string {
+  return `${value.toFixed(3)} ms`;
 }
 
 function mib(bytes: number): string {

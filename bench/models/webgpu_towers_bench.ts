@@ -38,17 +38,6 @@ const WARM_UP = 10;
 const TIMINGS = 15;
 /** Kernels of a profile that are printed. */
 const SHOWN = 40;
-/** What the device is asked for. */
-const FEATURES = ["subgroups", "shader-f16", "timestamp-query"];
-const LIMITS = [
-  "maxBufferSize",
-  "maxStorageBufferBindingSize",
-  "maxComputeWorkgroupStorageSize",
-  "maxComputeInvocationsPerWorkgroup",
-  "maxComputeWorkgroupSizeX",
-  "maxStorageBuffersPerShaderStage",
-] as const;
-
 /** A tower and an input for it. */
 interface Case {
   readonly name: string;
@@ -72,9 +61,8 @@ const FORMATS = ["q8", "f32"] as const;
 
 const { info } = (await navigator.gpu.requestAdapter())!;
 console.log(`${info.vendor} ${info.description}`);
-const gpu = await openTimedGpu();
-const clock = new GpuClock(gpu);
-const context = await openGpu(gpu);
+const context = await openGpu(navigator.gpu);
+const clock = new GpuClock(context.gpu);
 for (const part of PARTS.filter((name) => chosen(name, PARTS))) {
   const run = part === "image"
     ? imageCase(config, tiny ? 64 : 768)
@@ -83,7 +71,7 @@ for (const part of PARTS.filter((name) => chosen(name, PARTS))) {
     await bench(context, run, dtype);
   }
 }
-gpu.destroy();
+context.destroy();
 
 function imageCase(
   { visionConfig, textConfig }: Gemma3nConfig,
@@ -149,13 +137,11 @@ async function bench(
   await device.allocate();
   await fillWeights(device, declared);
   const times: number[] = [];
-  const gpuTimes: number[] = [];
   let recording = 0;
   let dispatches = 0;
   let tokens = 0;
   const warmUp = tiny ? 1 : WARM_UP;
   for (let i = 0; i < warmUp + TIMINGS; i++) {
-    await clock.take();
     const started = performance.now();
     const soft = record(device);
     const recorded = performance.now();
@@ -164,62 +150,35 @@ async function bench(
     if (!values!.every(Number.isFinite)) {
       throw new Error(`Soft tokens of ${name} are not finite`);
     }
-    const taken = await clock.take();
-    ({ dispatches } = taken);
+    ({ dispatches } = clock.take());
     tokens = soft.shape[0]!;
     if (i < warmUp) continue;
     times.push(ended - started);
-    if (taken.ms !== undefined) gpuTimes.push(taken.ms);
     recording += (recorded - started) / TIMINGS;
   }
+  clock.keeping = true;
+  await device.read([record(device)]);
+  clock.keeping = false;
+  const { kept } = clock.take();
   const { weights, activations } = device.requiredBytes();
   console.log([
     `${name} ${dtype}: ${milliseconds(times)}`,
-    `on the GPU ${milliseconds(gpuTimes)}`,
+    `on the GPU ${(await clock.time(kept)).toFixed(2)} ms`,
     `recording ${recording.toFixed(2)} ms`,
     `${dispatches} dispatches`,
     `${tokens} soft tokens`,
     `weights ${mib(weights)}`,
     `activations ${mib(activations)}`,
   ].join(", "));
-  if (wanted.has("profile")) await profile(device, record);
-  await device[Symbol.asyncDispose]();
-}
-
-/** Prints the time of each kernel, in a pass of its own. */
-async function profile(
-  device: Device,
-  record: (device: Device) => Tensor,
-): Promise<void> {
-  clock.profiling = true;
-  await device.read([record(device)]);
-  const taken = await clock.take();
-  clock.profiling = false;
-  if (taken.ms === undefined) {
-    console.log("  the GPU has no timestamps");
-    return;
+  if (wanted.has("profile")) {
+    const lines = kernelTable(await clock.kernels(kept));
+    for (const line of lines.slice(0, SHOWN)) console.log(line);
   }
-  console.log(`  ${taken.ms.toFixed(2)} ms in passes of their own`);
-  for (const line of kernelTable(taken).slice(0, SHOWN)) console.log(line);
-}
-
-/** Opens the GPU as the library does, with timestamps where it has them. */
-async function openTimedGpu(): Promise<GPUDevice> {
-  const adapter = (await navigator.gpu.requestAdapter())!;
-  const { limits } = adapter;
-  const requiredLimits = Object.fromEntries(
-    LIMITS.map((name) => [name, limits[name]]),
-  );
-  // Deno grants subgroups, though it does not list them.
-  const requiredFeatures = FEATURES.filter((name) =>
-    name === "subgroups" || adapter.features.has(name as GPUFeatureName)
-  ) as GPUFeatureName[];
-  return await adapter.requestDevice({ requiredLimits, requiredFeatures });
+  await device[Symbol.asyncDispose]();
 }
 
 /** Median and best. */
 function milliseconds(times: readonly number[]): string {
-  if (times.length === 0) return "unknown";
   const sorted = [...times].sort((a, b) => a - b);
   return `${sorted[sorted.length >> 1]!.toFixed(2)} ms (best ${
     sorted[0]!.toFixed(2)
