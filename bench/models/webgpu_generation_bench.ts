@@ -1,6 +1,6 @@
 // Greedy generation of released shapes on the GPU, with random weights that are
 // made here: tokens that the host chooses from logits, and tokens that the GPU
-// chooses, 1, 2, 4 and 8 before the host hears of them. The ways take turns, and
+// chooses, 1, 4, 8 and 16 before the host hears of them. The ways take turns, and
 // all must choose the same ids.
 //
 //   deno run -A --no-check bench/models/webgpu_generation_bench.ts [--tiny] [e2b] [e4b]
@@ -28,9 +28,9 @@ import {
 } from "./random_weights.ts";
 
 /** Tokens of a run at most. */
-const SLOTS = 8;
+const SLOTS = 16;
 /** How many tokens come together; 0 is the host's choice. */
-const WAYS = [0, 1, 2, 4, 8];
+const WAYS = [0, 1, 4, 8, 16];
 /** Turns of each way; the first one is not counted. */
 const TURNS = 4;
 
