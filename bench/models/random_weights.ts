@@ -51,7 +51,9 @@ export async function fillWeights(
   for (const { weight, spec } of declared) {
     const [count = 1] = spec.shape;
     const width = numel(spec.shape.slice(1));
-    const format = spec.format ?? "f32";
+    // Filters come as numbers: blocks of a row mix the places of a filter.
+    const isFilter = numel(spec.shape.slice(2)) > 1;
+    const format = isFilter ? "f32" : spec.format ?? "f32";
     const perWrite = Math.max(1, Math.floor(CHUNK_BYTES / (4 * width)));
     const most = Math.min(perWrite, count);
     const key = `${format},${width},${spec.kind}`;
