@@ -64,8 +64,12 @@ async function measureOurs(): Promise<string[]> {
     run(Deno.execPath(), ["run", "-A", "--no-check", here(name), ...args]);
   const lines: string[] = [];
   if (parts.some((part) => /decode|compiled|prefill/.test(part))) {
-    const args = options.tiny ? ["--tiny", "e2b"] : sizes;
-    lines.push(...await bench("models/webgpu_bench.ts", ...args));
+    // Each has its own name for the small model.
+    const sizesOr = (small: string) => options.tiny ? ["--tiny", small] : sizes;
+    lines.push(
+      ...await bench("models/webgpu_bench.ts", ...sizesOr("e2b")),
+      ...await bench("models/webgpu_generation_bench.ts", ...sizesOr("tiny")),
+    );
   }
   const towers = [
     ...parts.includes("picture") ? ["image"] : [],

@@ -26,7 +26,7 @@ export function parseGpuLine(line: string): GpuFigure | undefined {
   const name = line.slice(0, NAME_END).trim();
   const what = line.slice(NAME_END, WHAT_END).trim();
   const rate = /^ ([\d.]+) tok\/s\b/.exec(line.slice(WHAT_END));
-  if (!/^\w+$/.test(name) || !/^(decode|prefill)/.test(what) || !rate) {
+  if (!/^\w+$/.test(name) || !/^(decode |prefill |at )/.test(what) || !rate) {
     return undefined;
   }
   return { name, what, value: Number(rate[1]), unit: "tok/s" };

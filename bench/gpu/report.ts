@@ -44,14 +44,16 @@ function decoderTable({ ours, peer }: GpuResults, name: string): string {
   const rows = ours.keys().filter((key) => key.startsWith(prefix)).map(
     (key) => {
       const own = ours.median(key)!;
-      const eager = peer.median(`${key}, eager`) ?? peer.median(key);
-      const compiled = peer.median(`${key}, compiled`);
+      const what = key.slice(prefix.length);
+      const peerKey = prefix + comparable(what);
+      const eager = peer.median(`${peerKey}, eager`) ?? peer.median(peerKey);
+      const compiled = peer.median(`${peerKey}, compiled`);
       const cells = (value: number | undefined) =>
         value === undefined
           ? ["", ""]
           : [value.toFixed(1), (own / value).toFixed(2)];
       return [
-        key.slice(prefix.length),
+        what.replace(/^at /, "generation at "),
         own.toFixed(1),
         ...cells(eager),
         ...cells(compiled),
@@ -66,6 +68,11 @@ function decoderTable({ ours, peer }: GpuResults, name: string): string {
     "Transformers, compiled",
     "ratio",
   ], rows);
+}
+
+/** What of the peer's a figure is compared with: generation is decoding, too. */
+function comparable(what: string): string {
+  return what.replace(/^at (\d+), .*/, "decode at $1");
 }
 
 function towersTable({ ours, peer }: GpuResults): string {

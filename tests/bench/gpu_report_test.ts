@@ -11,6 +11,7 @@ const OURS = [
   "E2B    prefill 2048                   4000 tok/s, 512.0 ms",
   "E2B    decode at 128                  250.0 tok/s, 4.000 ms (best 3.900)",
   "E2B    decode at 128, no logits read  260.0 tok/s, 3.846 ms (best 3.8)",
+  "E2B    at 128, GPU chooses, 8 a run   500.0 tok/s, 2.000 ms (median 2.1)",
   "image 768 x 768 q8: 50.00 ms (best 49.00), on the GPU 45.00 ms",
 ];
 const PEER = [
@@ -37,6 +38,12 @@ test("parseGpuLine() reads rates of decoders and times of towers, nothing else",
       name: "E2B",
       what: "decode at 128, no logits read",
       value: 260,
+      unit: "tok/s",
+    },
+    {
+      name: "E2B",
+      what: "at 128, GPU chooses, 8 a run",
+      value: 500,
       unit: "tok/s",
     },
     { name: "image 768 x 768", what: "q8", value: 50, unit: "ms" },
@@ -72,6 +79,10 @@ test("ratios above 1 are in favour of this library, for rates and for times", ()
   assert.match(
     section,
     /\| prefill 2048 \| 4000\.0 \| 16000\.0 \| 0\.25 \| {2}\| {2}\|/,
+  );
+  assert.match(
+    section,
+    /\| generation at 128, GPU chooses, 8 a run \| 500\.0 \| 50\.0 \| 10\.00 \| 125\.0 \| 4\.00 \|/,
   );
   assert.match(section, /\| image 768 x 768, q8 \| 50\.0 \| 25\.0 \| 0\.50 \|/);
 });
