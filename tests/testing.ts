@@ -181,6 +181,7 @@ export interface TestWeight extends TestTensor {
   readonly kind: WeightKind;
   readonly format?: WeightFormat | undefined;
   readonly sparseInput?: boolean;
+  readonly sparseOutput?: boolean;
 }
 
 /** A tensor as a weight of this kind, kept in `format`. */
@@ -222,10 +223,17 @@ export async function setUp<W extends Record<string, TestWeight>>(
   const device = await create();
   const declared = Object.fromEntries(
     Object.entries(weights).map((
-      [name, { shape, kind, format, sparseInput }],
+      [name, { shape, kind, format, sparseInput, sparseOutput }],
     ) => [
       name,
-      device.declareWeight({ name, shape, kind, format, sparseInput }),
+      device.declareWeight({
+        name,
+        shape,
+        kind,
+        format,
+        sparseInput,
+        sparseOutput,
+      }),
     ]),
   ) as { [K in keyof W]: Weight };
   device.reserveKv(kv);

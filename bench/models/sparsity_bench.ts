@@ -73,7 +73,11 @@ function withoutLeavingOut(device: Device): Device {
       if (key === "ops") return ops;
       if (key === "declareWeight") {
         return (spec: Parameters<Device["declareWeight"]>[0]) =>
-          target.declareWeight({ ...spec, sparseInput: false });
+          target.declareWeight({
+            ...spec,
+            sparseInput: false,
+            sparseOutput: false,
+          });
       }
       const value = target[key];
       return typeof value === "function" ? value.bind(target) : value;

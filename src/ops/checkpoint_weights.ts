@@ -104,11 +104,12 @@ export class CheckpointWeights implements WeightLoader {
     const { rows, rowBytes, dtype } = stored;
     const spec = { name: full, shape, kind };
     const format = this.#chooseFormat(spec, dtype);
-    const { sparseInput, optional } = options;
+    const { sparseInput, sparseOutput, optional } = options;
     const weight = this.#device.declareWeight({
       ...spec,
       format,
       sparseInput,
+      sparseOutput,
       optional,
     });
     this.#declared.push({

@@ -45,6 +45,11 @@ export interface WeightSpec {
    */
   readonly sparseInput?: boolean | undefined;
   /**
+   * Of a matrix: whether most of its outputs meet gates of zero in
+   * `gatedMatmul`. A device may lay it out so that those need not be read.
+   */
+  readonly sparseOutput?: boolean | undefined;
+  /**
    * Whether `allocate()` may leave it out where there is too little memory, see
    * {@link Weight.leftOut}. Default false.
    */

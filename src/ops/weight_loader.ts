@@ -13,6 +13,8 @@ export interface WeightOptions {
   readonly map?: ((value: number) => number) | undefined;
   /** Whether a matrix multiplies rows that are mostly zeros, see `WeightSpec`. */
   readonly sparseInput?: boolean | undefined;
+  /** Whether most outputs of a matrix meet gates of zero, see `WeightSpec`. */
+  readonly sparseOutput?: boolean | undefined;
   /** Whether the device may leave it out, see `WeightSpec`; its values are then not read. */
   readonly optional?: boolean | undefined;
 }

@@ -27,6 +27,8 @@ const TOLERANCES: Readonly<Record<WeightFormat, number>> = {
 /** Around a tile of 8, and a panel of 256 outputs. */
 const OUTPUTS = [1, 7, 8, 9, 255, 256, 257, 600];
 const ROWS = [1, 2, 5, 64, 65, 130];
+/** Rows and width: fewer than eight groups, as many, and more. */
+const GATED_SIZES = [[1, 96], [2, 96], [5, 96], [1, 256], [65, 288]] as const;
 /** Of gated products on a GPU; one in software takes nearly a second for each. */
 const GPU_OUTPUTS = [7, 257];
 
@@ -83,12 +85,13 @@ for (const target of (await devices()).slice(1)) {
     });
 
     test(`gatedMatmul of ${format} on ${target.name} is geluMul of the product`, async () => {
-      for (const rows of [1, 2, 5]) {
+      for (const [rows, width] of GATED_SIZES) {
         for (const outputs of gatedOutputs) {
-          const x = randomTensor([rows, 96], { seed: rows });
+          const x = randomTensor([rows, width], { seed: rows });
           const gate = sparseTensor([rows, outputs], 20, outputs);
-          const w = randomTensor([outputs, 96], { seed: outputs });
-          const weights = { w: asWeight("matrix", w, format) };
+          const w = randomTensor([outputs, width], { seed: outputs });
+          const plain = { w: asWeight("matrix", w, format) };
+          const weights = { w: { ...plain.w, sparseOutput: true } };
           const gated = (on: TestDevice) =>
             runOps(on, {
               weights,
@@ -96,7 +99,7 @@ for (const target of (await devices()).slice(1)) {
                 ops.gatedMatmul(upload(x), weights.w, upload(gate)),
             });
           const apart = await runOps(target, {
-            weights,
+            weights: plain,
             record: ({ ops, weights, upload }) =>
               ops.geluMul(upload(gate), ops.matmul(upload(x), weights.w)),
           });
@@ -121,7 +124,10 @@ for (const target of (await devices()).slice(1)) {
     const x = randomTensor([1, 64], { seed: 1 });
     x.data[3] = NaN;
     const gate = randomTensor([1, 9], { seed: 2 });
-    const w = asWeight("matrix", randomTensor([9, 64], { seed: 3 }), "q4");
+    const w = {
+      ...asWeight("matrix", randomTensor([9, 64], { seed: 3 }), "q4"),
+      sparseOutput: true,
+    };
     const found = await runOps(target, {
       weights: { w },
       record: ({ ops, weights, upload }) =>

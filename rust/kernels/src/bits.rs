@@ -65,6 +65,18 @@ impl Bits {
         Self(imp::shift_right_u16::<4>(self.0)).low_nibbles()
     }
 
+    /// Lane i of vector j to lane j of vector i.
+    #[inline(always)]
+    pub fn transpose(v: [Self; 4]) -> [Self; 4] {
+        imp::transpose(v.map(|v| v.0)).map(Self)
+    }
+
+    /// Bytes `low + 16 high` of those that are below 16.
+    #[inline(always)]
+    pub fn join_nibbles(low: Self, high: Self) -> Self {
+        Self(imp::join_nibbles(low.0, high.0))
+    }
+
     /// Adds 32-bit lanes.
     #[inline(always)]
     pub fn add_i32(self, rhs: Self) -> Self {
@@ -147,7 +159,14 @@ impl Bits {
         Self(imp::xor(self.0, imp::constant::<0x8080_8080>()))
     }
 
-    /// Adds 16-bit lanes.
+    /// Half of each 32-bit lane, an even number of 17 bits, in both of its
+    /// 16-bit lanes.
+    #[inline(always)]
+    pub fn halves_i16(self) -> Self {
+        Self(imp::halves_i16(self.0))
+    }
+
+    /// Adds 16-bit lanes, which may wrap.
     #[inline(always)]
     pub fn add_i16(self, rhs: Self) -> Self {
         Self(imp::add_i16(self.0, rhs.0))

@@ -58,16 +58,29 @@ pub fn shift_right_u16<const N: u32>(v: Vector) -> Vector {
     from_i16(to_i16(v).map(|x| (x as u16 >> N) as i16))
 }
 
+pub fn transpose(v: [Vector; 4]) -> [Vector; 4] {
+    let lanes = v.map(to_i32);
+    from_fn(|i| from_i32(from_fn(|j| lanes[j][i])))
+}
+
+pub fn join_nibbles(low: Vector, high: Vector) -> Vector {
+    from_fn(|i| low[i] | high[i] << 4)
+}
+
 pub fn add_i32(a: Vector, b: Vector) -> Vector {
     let (a, b) = (to_i32(a), to_i32(b));
     from_i32(from_fn(|i| a[i] + b[i]))
 }
 
 #[cfg(test)]
+pub fn halves_i16(v: Vector) -> Vector {
+    from_i16(from_fn(|i| i16::try_from(to_i32(v)[i / 2] / 2).unwrap()))
+}
+
+#[cfg(test)]
 pub fn add_i16(a: Vector, b: Vector) -> Vector {
-    // Panics on overflow, which kernels must not reach.
     let (a, b) = (to_i16(a), to_i16(b));
-    from_i16(from_fn(|i| a[i] + b[i]))
+    from_i16(from_fn(|i| a[i].wrapping_add(b[i])))
 }
 
 pub fn times_16(v: Vector) -> Vector {

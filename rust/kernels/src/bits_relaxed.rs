@@ -8,6 +8,11 @@ pub fn xor(a: v128, b: v128) -> v128 {
 }
 
 #[inline(always)]
+pub fn halves_i16(v: v128) -> v128 {
+    v128_or(v128_and(i32x4_shr(v, 1), i32x4_splat(0xffff)), i32x4_shl(i32x4_shr(v, 1), 16))
+}
+
+#[inline(always)]
 pub fn add_i16(a: v128, b: v128) -> v128 {
     i16x8_add(a, b)
 }

@@ -7,6 +7,7 @@ use core::arch::wasm32::*;
 pub use super::relaxed::*;
 
 pub use crate::constant::constant;
+pub use crate::simd::transpose_vectors as transpose;
 
 pub type Vector = v128;
 
@@ -49,6 +50,11 @@ pub fn and(a: v128, b: v128) -> v128 {
 #[inline(always)]
 pub fn shift_right_u16<const N: u32>(v: v128) -> v128 {
     u16x8_shr(v, N)
+}
+
+#[inline(always)]
+pub fn join_nibbles(low: v128, high: v128) -> v128 {
+    v128_or(low, i16x8_shl(high, 4))
 }
 
 #[inline(always)]

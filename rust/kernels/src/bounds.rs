@@ -33,20 +33,19 @@ pub fn multiply_adds(rounds: usize, factor: f32) -> f32 {
 pub fn multiply_bytes<F: Form>(rounds: usize, byte: u8) -> i32 {
     let x = F::quads(Bits::load(&[byte; BYTES]));
     let mut w = [Bits::load(&[byte & 15; BYTES]), Bits::load(&[1; BYTES])];
-    let start = Bits::splat(0);
-    let mut sums = [[F::begin(start); 4]; 2];
+    let mut sums = [[Bits::splat(0); 4]; 2];
     for _ in 0..rounds {
         for (sums, w) in sums.iter_mut().zip(w) {
-            sums[0] = F::multiply_add::<0>(sums[0], x, w);
-            sums[1] = F::multiply_add::<1>(sums[1], x, w);
-            sums[2] = F::multiply_add::<2>(sums[2], x, w);
-            sums[3] = F::multiply_add::<3>(sums[3], x, w);
+            sums[0] = F::multiply_add(sums[0], F::splat::<0>(x), w);
+            sums[1] = F::multiply_add(sums[1], F::splat::<1>(x), w);
+            sums[2] = F::multiply_add(sums[2], F::splat::<2>(x), w);
+            sums[3] = F::multiply_add(sums[3], F::splat::<3>(x), w);
         }
         // Other weights each time, or one product would do for all.
         w = w.map(|w| w.add_i32(w).low_nibbles());
     }
-    let sums = sums.as_flattened().iter().map(|sum| F::finish(*sum, start));
-    sums.fold(start, Bits::add_i32).horizontal_sum()
+    let sums = sums.as_flattened().iter().map(|sum| F::finish(*sum));
+    sums.fold(Bits::splat(0), Bits::add_i32).horizontal_sum()
 }
 
 #[cfg(test)]

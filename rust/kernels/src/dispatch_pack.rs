@@ -83,8 +83,10 @@ unsafe fn run_pack_weights(c: &Command, chunk: u32) {
         2 => Target::Filters,
         3 => Target::Q8(Layout::Tiles),
         4 => Target::Q8(Layout::Panels),
-        5 => Target::Q4(Layout::Tiles),
-        _ => Target::Q4(Layout::Panels),
+        5 => Target::Q8(Layout::Rows),
+        6 => Target::Q4(Layout::Tiles),
+        7 => Target::Q4(Layout::Panels),
+        _ => Target::Q4(Layout::Rows),
     };
     let packing = Packing {
         from: c.size(0) as *const u8,

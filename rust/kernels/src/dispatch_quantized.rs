@@ -3,10 +3,11 @@
 
 use crate::command::Command;
 use crate::embedding_quantized::embedding_quantized;
-use crate::gated_matmul::gated_matmul;
+use crate::gated_matmul::{MultiplyRows, gated_matmul};
 use crate::matmul_quantized::Activations;
+use crate::matmul_rows::{gather_rows_tile, groups_as_lanes};
 use crate::panel::{PANEL_TILES, gather_tile};
-use crate::products::{matmul_q4, matmul_q8, panel_q4, panel_q8};
+use crate::products::{matmul_q4, matmul_q8, panel_q4, panel_q8, rows_q4, rows_q8};
 use crate::quantize_rows::{quantize_block, quantize_row};
 use crate::quantized::{
     BLOCK_QUADS, BLOCK_ROWS, GROUP, Q4Group, Q8Group, Quad, ROW_QUADS, WeightGroup, blocks_of,
@@ -30,8 +31,10 @@ pub unsafe fn run(c: &Command, chunk: u32) -> bool {
             43 => run_embedding::<Q4Group>(c, chunk),
             44 => run_matmul_panels(c, chunk, matmul_q8, panel_q8),
             45 => run_matmul_panels(c, chunk, matmul_q4, panel_q4),
-            46 => run_gated_matmul(c, chunk, matmul_q8),
-            47 => run_gated_matmul(c, chunk, matmul_q4),
+            46 => run_gated_matmul(c, chunk, rows_q8),
+            47 => run_gated_matmul(c, chunk, rows_q4),
+            48 => run_matmul_rows(c, chunk, matmul_q8),
+            49 => run_matmul_rows(c, chunk, matmul_q4),
             _ => return false,
         }
     }
@@ -136,22 +139,45 @@ unsafe fn run_matmul_panels<W: WeightGroup>(
     }
 }
 
-/// Arguments: x of one row, w, gate, out, K, F. Units: tiles.
+/// Arguments: x, w in rows, out, room for a tile, rows, K, F, rows of a block.
+/// Units: blocks of rows, for each tile.
 #[inline(never)]
-unsafe fn run_gated_matmul<W>(
+unsafe fn run_matmul_rows<W: WeightGroup>(
     c: &Command,
     chunk: u32,
     matmul: fn(Activations, usize, &[W], &mut RowsMut),
 ) {
-    let (units, groups, outputs) = (c.units(chunk), c.size(4) / GROUP, c.size(5));
-    let column = units.start * TILE;
-    let width = outputs.min(units.end * TILE) - column;
+    let (rows, groups, outputs) = (c.size(4), c.size(5) / GROUP, c.size(6));
+    let block = c.size(7);
+    let (blocks, lanes) = (rows.div_ceil(block), groups.div_ceil(TILE));
+    for unit in c.units(chunk) {
+        let first = unit % blocks * block;
+        let rows = block.min(rows - first);
+        let column = unit / blocks * TILE;
+        let width = TILE.min(outputs - column);
+        // SAFETY: the caller's promise.
+        unsafe {
+            let room = c.slice_mut(3, 0, lanes * TILE);
+            gather_rows_tile::<W>(c.slice(1, column * lanes, width * lanes), lanes, room);
+            let mut out = c.rows_mut(2, first * outputs + column, rows, outputs, width);
+            matmul(activations(c, first, rows, groups), groups, &room[..groups], &mut out);
+        }
+    }
+}
+
+/// Arguments: x of one row, w in rows, gate, out, room for x, K. Units: outputs.
+#[inline(never)]
+unsafe fn run_gated_matmul<W>(c: &Command, chunk: u32, multiply: MultiplyRows<W>) {
+    let (units, groups) = (c.units(chunk), c.size(5) / GROUP);
+    let blocks = groups.div_ceil(TILE);
     // SAFETY: the caller's promise.
     unsafe {
-        let x = activations(c, 0, 1, groups);
-        let tiles = c.slice(1, units.start * groups, units.len() * groups);
-        let gate = c.slice(2, column, width);
-        gated_matmul(x, groups, tiles, gate, matmul, c.slice_mut(3, column, width));
+        let x = c.slice_mut(4, 0, 2 * blocks);
+        groups_as_lanes(c.slice(0, 0, groups), x);
+        let rows = c.slice(1, units.start * blocks, units.len() * blocks);
+        let gate = c.slice(2, units.start, units.len());
+        let out = c.slice_mut(3, units.start, units.len());
+        gated_matmul(x, blocks, rows, gate, multiply, out);
     }
 }
 

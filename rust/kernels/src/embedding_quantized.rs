@@ -1,5 +1,6 @@
 //! Rows of a matrix in quantised tiles, as numbers, scaled.
 
+use crate::panel::place_in_pairs;
 use crate::quantized::{GROUP, WeightGroup};
 use crate::scale::{SCALE_UNIT, scale_to_f32};
 use crate::tile::TILE;
@@ -14,8 +15,8 @@ pub fn embedding_quantized<W: WeightGroup>(
 ) {
     for (id, row) in ids.iter().zip(out.chunks_exact_mut(groups * GROUP)) {
         let id = *id as usize;
-        let tile = &table[id / TILE * groups..][..groups];
-        for (w, out) in tile.iter().zip(row.as_chunks_mut::<GROUP>().0) {
+        for (group, out) in row.as_chunks_mut::<GROUP>().0.iter_mut().enumerate() {
+            let w = &table[place_in_pairs(table.len() / groups, groups, id / TILE, group)];
             let scale = scale_to_f32(w.scale(id % TILE)) * SCALE_UNIT;
             for (i, x) in out.iter_mut().enumerate() {
                 *x = scale * w.value(id % TILE, i) as f32 * factor;

@@ -3,19 +3,32 @@
 
 use crate::bits::Bits;
 
-/// Products of sixteen bytes of activations, four of each group of k, with
-/// weights in 32-bit lanes: one row, four k.
+/// Products of sixteen bytes of activations with as many of weights: four k in
+/// each 32-bit lane.
 pub trait Form {
     /// Activations, made ready.
     type Quads: Copy;
     /// Makes sixteen activations ready.
     fn quads(x: Bits) -> Self::Quads;
-    /// Sums before the first product, where `start` is what they start from.
-    fn begin(start: Bits) -> Bits;
-    /// Adds the products with the four activations in lane `I`.
-    fn multiply_add<const I: usize>(sums: Bits, x: Self::Quads, w: Bits) -> Bits;
+    /// All lanes set to the four activations in lane `I`.
+    fn splat<const I: usize>(x: Self::Quads) -> Self::Quads;
+    /// Adds the products, lane by lane.
+    fn multiply_add(sums: Bits, x: Self::Quads, w: Bits) -> Bits;
     /// Sums as 32-bit lanes.
-    fn finish(sums: Bits, start: Bits) -> Bits;
+    fn finish(sums: Bits) -> Bits;
+
+    /// What sums of a row alone start from, -8 times the sum of its
+    /// activations, where `head` is the first quad of its group.
+    #[inline(always)]
+    fn row_start(head: Bits) -> Bits {
+        head.splat_lane::<1>()
+    }
+
+    /// As [`Self::row_start`] of four rows, from -8 times their sums.
+    #[inline(always)]
+    fn block_start(starts: Bits) -> Bits {
+        starts
+    }
 
     /// Makes bytes of weights ready whose zero is 128.
     #[inline(always)]
@@ -43,18 +56,18 @@ impl Form for Wide {
     }
 
     #[inline(always)]
-    fn begin(start: Bits) -> Bits {
-        start
+    fn splat<const I: usize>(x: [Bits; 2]) -> [Bits; 2] {
+        x.map(Bits::splat_lane::<I>)
     }
 
     #[inline(always)]
-    fn multiply_add<const I: usize>(sums: Bits, [even, odd]: [Bits; 2], w: Bits) -> Bits {
-        let sums = sums.add_i32(w.even_bytes().dot_i16(even.splat_lane::<I>()));
-        sums.add_i32(w.odd_bytes().dot_i16(odd.splat_lane::<I>()))
+    fn multiply_add(sums: Bits, [even, odd]: [Bits; 2], w: Bits) -> Bits {
+        let sums = sums.add_i32(w.even_bytes().dot_i16(even));
+        sums.add_i32(w.odd_bytes().dot_i16(odd))
     }
 
     #[inline(always)]
-    fn finish(sums: Bits, _: Bits) -> Bits {
+    fn finish(sums: Bits) -> Bits {
         sums
     }
 }

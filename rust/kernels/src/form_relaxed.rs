@@ -3,8 +3,9 @@
 use crate::bits::Bits;
 use crate::form::Form;
 
-/// By sums of 16 bits, for weights of four bits: a group of 32 has 16 products
-/// in a lane, each at most 128 * 15.
+/// By sums of 16 bits, for weights of four bits. A lane has 16 products of a
+/// group, and starts from half of the group's start: from -30480 to 30480 in
+/// all. On the way there it may wrap.
 pub struct Pairs;
 
 impl Form for Pairs {
@@ -16,18 +17,28 @@ impl Form for Pairs {
     }
 
     #[inline(always)]
-    fn begin(_: Bits) -> Bits {
-        Bits::zero()
+    fn splat<const I: usize>(x: Bits) -> Bits {
+        x.splat_lane::<I>()
     }
 
     #[inline(always)]
-    fn multiply_add<const I: usize>(sums: Bits, x: Bits, w: Bits) -> Bits {
-        sums.add_i16(Bits::dot_i8(x.splat_lane::<I>(), w))
+    fn multiply_add(sums: Bits, x: Bits, w: Bits) -> Bits {
+        sums.add_i16(Bits::dot_i8(x, w))
     }
 
     #[inline(always)]
-    fn finish(sums: Bits, start: Bits) -> Bits {
-        start.add_i32(sums.dot_i16(Bits::ones_i16()))
+    fn finish(sums: Bits) -> Bits {
+        sums.dot_i16(Bits::ones_i16())
+    }
+
+    #[inline(always)]
+    fn row_start(head: Bits) -> Bits {
+        head.splat_lane::<3>()
+    }
+
+    #[inline(always)]
+    fn block_start(starts: Bits) -> Bits {
+        starts.halves_i16()
     }
 }
 
@@ -44,17 +55,17 @@ impl<const S: bool> Form for Dots<S> {
     }
 
     #[inline(always)]
-    fn begin(start: Bits) -> Bits {
-        start
+    fn splat<const I: usize>(x: Bits) -> Bits {
+        x.splat_lane::<I>()
     }
 
     #[inline(always)]
-    fn multiply_add<const I: usize>(sums: Bits, x: Bits, w: Bits) -> Bits {
-        Bits::dot_i8_add::<S>(x.splat_lane::<I>(), w, sums)
+    fn multiply_add(sums: Bits, x: Bits, w: Bits) -> Bits {
+        Bits::dot_i8_add::<S>(x, w, sums)
     }
 
     #[inline(always)]
-    fn finish(sums: Bits, _: Bits) -> Bits {
+    fn finish(sums: Bits) -> Bits {
         sums
     }
 

@@ -46,6 +46,7 @@ mod math;
 mod matmul;
 mod matmul_panels;
 mod matmul_quantized;
+mod matmul_rows;
 mod multi_query_attention_quantized;
 mod pack;
 mod pack_quantized;

@@ -85,7 +85,7 @@ impl<W: WeightGroup> PanelGroup<'_, W> {
         let weights = W::as_pieces(self.pieces);
         let (all, _) = self.bytes.as_flattened().as_chunks();
         let head = Bits::load(self.head);
-        let start = W::start::<F>(head.splat_lane::<1>());
+        let start = W::start::<F>(F::row_start(head));
         let scale = head.as_f32().splat_lane::<0>();
         // Where there are fewer than N, zeros meet the first piece.
         let mut x = [F::quads(Bits::splat(0)); N];
@@ -102,15 +102,12 @@ impl<W: WeightGroup> PanelGroup<'_, W> {
         }
         let pieces = pieces.map(|piece| &piece[..totals.len()]);
         for (tile, (totals, scales)) in totals.iter_mut().zip(self.scales).enumerate() {
-            let mut sums = [F::begin(start); 2];
+            let mut sums = [start; 2];
             for (x, piece) in x.iter().zip(pieces) {
                 let [low, high] = W::piece::<F>(&piece[tile]);
-                sums = [
-                    F::multiply_add::<0>(sums[0], *x, low),
-                    F::multiply_add::<0>(sums[1], *x, high),
-                ];
+                sums = [F::multiply_add(sums[0], *x, low), F::multiply_add(sums[1], *x, high)];
             }
-            scale_add::<F>(totals, sums, start, Bits::load(scales).to_scales(), scale);
+            scale_add::<F>(totals, sums, Bits::load(scales).to_scales(), scale);
         }
     }
 }
@@ -122,7 +119,7 @@ mod tests {
     use crate::form_relaxed::{Dots, Pairs};
     use crate::matmul_quantized::{Activations, multiply};
     use crate::pack_quantized::{pack_q4, pack_q8};
-    use crate::panel::{Layout, gather_tile};
+    use crate::panel::{Layout, gather_tile, place_in_pairs};
     use crate::quantize_rows::quantize_row;
     use crate::quantized::{GROUP, Q4Group, Q8Group};
     use crate::rows::RowsMut;
@@ -161,9 +158,12 @@ mod tests {
             for (tiles, panel) in tiles.chunks(width).zip(panels.chunks(width)) {
                 let count = tiles.len() / groups;
                 let mut room = vec![W::default(); groups];
-                for (tile, wanted) in tiles.chunks(groups).enumerate() {
+                for tile in 0..count {
                     gather_tile(W::as_quads(panel), count, tile, &mut room);
-                    assert_eq!(room, wanted, "tile {tile} of {k}x{outputs}");
+                    for (group, found) in room.iter().enumerate() {
+                        let wanted = &tiles[place_in_pairs(count, groups, tile, group)];
+                        assert_eq!(found, wanted, "tile {tile} of {k}x{outputs}");
+                    }
                 }
             }
             for active in [0, 20, 50, 200, 1000] {

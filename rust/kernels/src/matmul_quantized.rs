@@ -5,10 +5,15 @@
 
 use crate::bits::Bits;
 use crate::form::Form;
-use crate::quantized::{BLOCK_QUADS, BLOCK_ROWS, Quad, STEPS, WeightGroup};
+use crate::quantized::{BLOCK_QUADS, BLOCK_ROWS, Quad, ROW_QUADS, WeightGroup};
 use crate::rows::RowsMut;
 use crate::simd::{F32x4, LANES};
 use crate::tile::{Sums, TILE};
+
+/// Pieces that meet sixteen bytes of a row.
+const ROUND: usize = 4;
+/// Rounds of a group.
+const ROUNDS: usize = 2;
 
 /// Rows of activations, cut as [`blocks_of`] says.
 #[derive(Clone, Copy)]
@@ -18,7 +23,8 @@ pub struct Activations<'a> {
     pub alone: &'a [Quad],
 }
 
-/// Multiplies by consecutive tiles, `groups` of each output.
+/// Multiplies by consecutive tiles, `groups` of each output, in pairs as
+/// [`crate::panel::Layout::Tiles`] has them.
 #[inline(never)]
 pub fn multiply<F: Form, W: WeightGroup>(
     x: Activations,
@@ -26,96 +32,125 @@ pub fn multiply<F: Form, W: WeightGroup>(
     tiles: &[W],
     out: &mut RowsMut,
 ) {
-    // Unrolled, a loop over the steps would have more values on their way than
-    // there are registers: their number must look unknown.
-    let steps = core::hint::black_box(STEPS);
-    let rows = out.rows();
-    for (tile, column) in tiles.chunks_exact(groups).zip((0..).step_by(TILE)) {
-        let tile = W::as_quads(tile);
-        for (block, first) in
-            x.blocks.chunks_exact(groups * BLOCK_QUADS).zip((0..).step_by(BLOCK_ROWS))
-        {
-            let sums = four_rows::<F, W>(block, tile, steps);
-            for (sums, row) in sums.iter().zip(first..rows) {
-                store(sums, &mut out.row(row)[column..]);
-            }
-        }
-        if !x.alone.is_empty() {
-            store(&one_row::<F, W>(x.alone, tile, steps), &mut out.row(rows - 1)[column..]);
+    for (tiles, column) in tiles.chunks(2 * groups).zip((0..).step_by(2 * TILE)) {
+        if tiles.len() > groups {
+            multiply_tiles::<F, W, 2>(x, tiles.as_chunks().0, column, out);
+        } else {
+            multiply_tiles::<F, W, 1>(x, tiles.as_chunks().0, column, out);
         }
     }
 }
 
-/// One row with a tile; a group of `x` is a scale and a start, then its bytes.
+/// Multiplies by T tiles, a group of each in turn.
 #[inline(always)]
-fn one_row<F: Form, W: WeightGroup>(x: &[Quad], tile: &[Quad], steps: usize) -> Sums {
-    let mut totals = [F32x4::zero(); 2];
-    let (mut x, mut tile) = (x, tile);
-    while let Some((head, rest)) = x.split_first() {
-        let (quads, rest) = rest.split_at(steps / 2);
-        x = rest;
-        let (scales, weights) = W::split_group(&mut tile, steps);
+fn multiply_tiles<F: Form, W: WeightGroup, const T: usize>(
+    x: Activations,
+    tiles: &[[W; T]],
+    column: usize,
+    out: &mut RowsMut,
+) {
+    // Unrolled, a loop over the rounds would have more values on their way than
+    // there are registers: their number must look unknown.
+    let rounds = core::hint::black_box(ROUNDS).min(ROUNDS);
+    let rows = out.rows();
+    let columns = |tile| column + tile * TILE;
+    let blocks = x.blocks.chunks_exact(tiles.len() * BLOCK_QUADS);
+    for (block, first) in blocks.zip((0..).step_by(BLOCK_ROWS)) {
+        for tile in 0..T {
+            let sums = four_rows::<F, W, T>(block.as_chunks().0, tiles, tile, rounds);
+            for (sums, row) in sums.iter().zip(first..rows) {
+                store(sums, &mut out.row(row)[columns(tile)..]);
+            }
+        }
+    }
+    if !x.alone.is_empty() {
+        let sums = one_row::<F, W, T>(x.alone.as_chunks().0, tiles, rounds);
+        for (tile, sums) in sums.iter().enumerate() {
+            store(sums, &mut out.row(rows - 1)[columns(tile)..]);
+        }
+    }
+}
+
+/// One row with T tiles: an activation that is made ready meets all of them.
+#[inline(always)]
+fn one_row<F: Form, W: WeightGroup, const T: usize>(
+    x: &[[Quad; ROW_QUADS]],
+    tiles: &[[W; T]],
+    rounds: usize,
+) -> [Sums; T] {
+    let mut totals = [[F32x4::zero(); 2]; T];
+    for ([head, bytes @ ..], tiles) in x.iter().zip(tiles) {
         let head = Bits::load(head);
-        let start = W::start::<F>(head.splat_lane::<1>());
-        let mut sums = [F::begin(start); 2];
-        for (x, w) in quads.iter().zip(weights.as_chunks::<2>().0) {
-            let x = F::quads(Bits::load(x));
-            let [a, b] = W::quads::<F>(&w[0]);
-            sums = multiply_add::<F, 0>(sums, x, a);
-            sums = multiply_add::<F, 1>(sums, x, b);
-            let [a, b] = W::quads::<F>(&w[1]);
-            sums = multiply_add::<F, 2>(sums, x, a);
-            sums = multiply_add::<F, 3>(sums, x, b);
+        let start = W::start::<F>(F::row_start(head));
+        let mut sums = [[start; 2]; T];
+        let tiles = tiles.each_ref().map(W::split);
+        #[expect(clippy::needless_range_loop, reason = "an iterator is slower")]
+        for round in 0..rounds {
+            let x = F::quads(Bits::load(&bytes[round]));
+            let pieces = tiles.map(|(_, pieces)| &pieces.as_chunks::<ROUND>().0[round]);
+            add_pieces::<F, W, T, 0>(&mut sums, x, pieces);
+            add_pieces::<F, W, T, 1>(&mut sums, x, pieces);
+            add_pieces::<F, W, T, 2>(&mut sums, x, pieces);
+            add_pieces::<F, W, T, 3>(&mut sums, x, pieces);
         }
         let scale = head.as_f32().splat_lane::<0>();
-        scale_add::<F>(&mut totals, sums, start, scales, scale);
+        for ((totals, sums), (scales, _)) in totals.iter_mut().zip(sums).zip(tiles) {
+            scale_add::<F>(totals, sums, Bits::load(scales).to_scales(), scale);
+        }
     }
     totals
 }
 
+/// Adds piece I of each tile.
+#[inline(always)]
+fn add_pieces<F: Form, W: WeightGroup, const T: usize, const I: usize>(
+    sums: &mut [[Bits; 2]; T],
+    x: F::Quads,
+    pieces: [&[W::Piece; ROUND]; T],
+) {
+    for (sums, pieces) in sums.iter_mut().zip(pieces) {
+        *sums = multiply_add::<F, I>(*sums, x, W::piece::<F>(&pieces[I]));
+    }
+}
+
 #[inline(always)]
 fn multiply_add<F: Form, const I: usize>(sums: [Bits; 2], x: F::Quads, w: [Bits; 2]) -> [Bits; 2] {
-    [F::multiply_add::<I>(sums[0], x, w[0]), F::multiply_add::<I>(sums[1], x, w[1])]
+    let x = F::splat::<I>(x);
+    [F::multiply_add(sums[0], x, w[0]), F::multiply_add(sums[1], x, w[1])]
 }
 
 /// Adds sums of a group of k with their scales.
 #[inline(always)]
-pub fn scale_add<F: Form>(
-    totals: &mut Sums,
-    sums: [Bits; 2],
-    start: Bits,
-    w: [F32x4; 2],
-    x: F32x4,
-) {
+pub fn scale_add<F: Form>(totals: &mut Sums, sums: [Bits; 2], w: [F32x4; 2], x: F32x4) {
     for ((total, sum), w) in totals.iter_mut().zip(sums).zip(w) {
-        *total = *total + F::finish(sum, start).to_f32() * (w * x);
+        *total = *total + F::finish(sum).to_f32() * (w * x);
     }
 }
 
-/// Four rows with a tile; a group of `x` is four scales, four starts, then
-/// four bytes of each row in turn.
+/// Four rows with one of T tiles; a group of `x` is four scales, four starts,
+/// then four bytes of each row in turn.
 #[inline(always)]
-fn four_rows<F: Form, W: WeightGroup>(
-    x: &[Quad],
-    tile: &[Quad],
-    steps: usize,
+fn four_rows<F: Form, W: WeightGroup, const T: usize>(
+    x: &[[Quad; BLOCK_QUADS]],
+    tiles: &[[W; T]],
+    tile: usize,
+    rounds: usize,
 ) -> [Sums; BLOCK_ROWS] {
     let mut totals = [[F32x4::zero(); 2]; BLOCK_ROWS];
-    let (mut x, mut tile) = (x, tile);
-    while let Some(([x_scales, starts], rest)) = x.split_first_chunk() {
-        let (quads, rest) = rest.split_at(2 * steps);
-        x = rest;
-        let (scales, weights) = W::split_group(&mut tile, steps);
-        let starts = by_row(W::start::<F>(Bits::load(starts)));
-        let mut sums = starts.map(|start| [F::begin(start); 2]);
-        for (x, w) in quads.as_chunks::<2>().0.iter().zip(weights) {
-            let [a, b] = W::quads::<F>(w);
-            add_quad::<F>(&mut sums, &x[0], a);
-            add_quad::<F>(&mut sums, &x[1], b);
+    for ([x_scales, starts, quads @ ..], tiles) in x.iter().zip(tiles) {
+        let (scales, pieces) = tiles[tile].split();
+        let starts = by_row(W::start::<F>(F::block_start(Bits::load(starts))));
+        let mut sums = starts.map(|start| [start; 2]);
+        for round in 0..2 * rounds {
+            let x = &quads.as_chunks::<2>().0[round];
+            let [a, b] = &pieces.as_chunks::<2>().0[round];
+            add_quad::<F>(&mut sums, &x[0], W::piece::<F>(a));
+            add_quad::<F>(&mut sums, &x[1], W::piece::<F>(b));
         }
+        let scales = Bits::load(scales).to_scales();
         let x_scales = by_row(Bits::load(x_scales));
         for r in 0..BLOCK_ROWS {
-            scale_add::<F>(&mut totals[r], sums[r], starts[r], scales, x_scales[r].as_f32());
+            scale_add::<F>(&mut totals[r], sums[r], scales, x_scales[r].as_f32());
         }
     }
     totals
@@ -150,9 +185,9 @@ mod tests {
     use crate::form::Wide;
     use crate::form_relaxed::{Dots, Pairs};
     use crate::pack_quantized::{pack_q4, pack_q8};
-    use crate::panel::Layout;
+    use crate::panel::{Layout, place_in_pairs};
     use crate::quantize_rows::{quantize_block, quantize_row};
-    use crate::quantized::{GROUP, Q4Group, Q8Group, ROW_QUADS, blocks_of};
+    use crate::quantized::{GROUP, Q4Group, Q8Group, blocks_of};
     use crate::scale::{SCALE_UNIT, scale_to_f32};
     use crate::testing::{gaussian, random};
 
@@ -193,6 +228,11 @@ mod tests {
         out
     }
 
+    /// The group of the tile of an output.
+    fn of_output<W>(tiles: &[W], groups: usize, output: usize, group: usize) -> &W {
+        &tiles[place_in_pairs(tiles.len() / groups, groups, output / TILE, group)]
+    }
+
     /// The sums written down, from the same quantised values.
     fn scalar<W: WeightGroup>(x: &[f32], k: usize, tiles: &[W], outputs: usize) -> Vec<f32> {
         let mut out = Vec::new();
@@ -201,9 +241,10 @@ mod tests {
             let mut x = vec![[0; 16]; groups * ROW_QUADS];
             quantize_row(row, &mut x);
             for output in 0..outputs {
-                let tile = &tiles[output / TILE * groups..][..groups];
                 let mut total = 0.0f32;
-                for ([head, x @ ..], w) in x.as_chunks::<ROW_QUADS>().0.iter().zip(tile) {
+                let x = x.as_chunks::<ROW_QUADS>().0;
+                for ([head, x @ ..], group) in x.iter().zip(0..) {
+                    let w = of_output(tiles, groups, output, group);
                     let bytes = x.as_flattened();
                     let x_scale = Bits::load(head).as_f32().lanes()[0];
                     let sum: i32 = (0..GROUP)
@@ -220,7 +261,9 @@ mod tests {
 
     fn check<W: WeightGroup>(pack: Pack<W>, forms: &[Run<W>]) {
         for k in [32, 64, 96, 2048] {
-            for (rows, outputs) in [(1, 1), (1, 24), (2, 4), (3, 5), (4, 8), (5, 11), (9, 9)] {
+            for (rows, outputs) in
+                [(1, 1), (1, 24), (2, 4), (3, 5), (4, 8), (5, 11), (9, 9), (1, 29)]
+            {
                 let (x, w) = (random(rows * k, 1), random(outputs * k, 2));
                 let tiles = tiles(&w, k, pack);
                 let wanted = scalar(&x, k, &tiles, outputs);
@@ -280,10 +323,10 @@ mod tests {
         let tiles = tiles(&w, k, pack);
         let wanted: Vec<f64> = (0..outputs)
             .map(|output| {
-                let tile = &tiles[output / TILE * (k / GROUP)..][..k / GROUP];
                 (0..k)
                     .map(|i| {
-                        let (group, lane) = (&tile[i / GROUP], output % TILE);
+                        let lane = output % TILE;
+                        let group = of_output(&tiles, k / GROUP, output, i / GROUP);
                         let scale = scale_to_f32(group.scale(lane)) * SCALE_UNIT;
                         f64::from(x[i]) * f64::from(scale) * f64::from(group.value(lane, i % GROUP))
                     })

@@ -6,7 +6,6 @@ use crate::panel::{Layout, Places};
 use crate::quantized::{GROUP, Q4Group, Q8Group, WeightGroup};
 use crate::scale::{half_from_f32, scale_from_half};
 use crate::simd::{F32x4, LANES};
-use crate::tile::TILE;
 
 /// Bytes of a block of eight bits in a file: a half and 32 signed bytes.
 pub const Q8_BLOCK: usize = 34;
@@ -133,8 +132,8 @@ fn pack<W: WeightGroup>(
         let scale = scale_from_half(half);
         good &= scale.is_some();
         let at = if taps == 1 { group } else { group % taps * (groups / taps) + group / taps };
-        let place = places.of::<W>(row / TILE, at);
-        W::spread(row % TILE, scale.unwrap_or(0), &bytes, |quad, lane, mask, bits| {
+        let (lane, place) = places.of::<W>(row, at);
+        W::spread(lane, scale.unwrap_or(0), &bytes, |quad, lane, mask, bits| {
             let (lanes, _) = quads[place(quad)].as_chunks_mut();
             let kept = u32::from_le_bytes(lanes[lane]) & !mask;
             lanes[lane] = (kept | bits).to_le_bytes();
@@ -228,15 +227,19 @@ fn inverse(scale: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::panel::place_in_pairs;
     use crate::scale::{SCALE_UNIT, scale_to_f32};
     use crate::testing::gaussian;
+    use crate::tile::TILE;
 
     const TILES: Layout = Layout::Tiles;
 
     fn values<W: WeightGroup>(tiles: &[W], outputs: usize, groups: usize) -> Vec<f32> {
         let mut out = Vec::new();
         for row in 0..outputs {
-            for group in &tiles[row / TILE * groups..][..groups] {
+            for group in 0..groups {
+                let tiles_of = tiles.len() / groups;
+                let group = &tiles[place_in_pairs(tiles_of, groups, row / TILE, group)];
                 let scale = scale_to_f32(group.scale(row % TILE)) * SCALE_UNIT;
                 out.extend((0..GROUP).map(|i| scale * group.value(row % TILE, i) as f32));
             }

@@ -1,23 +1,29 @@
-//! Where the quads of a weight lie: tile by tile, or in panels, where weights
-//! of the same k of many outputs are neighbours, so that k whose activations
-//! are zeros need not be read.
+//! Where the quads of a weight lie: in pairs of tiles, which a row of
+//! activations meets together, or in panels, where weights of the same k of
+//! many outputs are neighbours, so that k whose activations are zeros need not
+//! be read, or output by output, so that outputs that nobody wants need not.
 //!
 //! A panel is [`PANEL_TILES`] tiles, the last one what is left. Each group of k
 //! has the scales of its tiles, then for each piece of four k the quads of its
 //! tiles.
 
 use crate::quantized::{PIECES, Quad, WeightGroup};
+use crate::tile::TILE;
 
 /// Tiles of a panel: 512 bytes of four bits follow each other for a piece.
 pub const PANEL_TILES: usize = 32;
 
-/// The order of a weight's quads.
+/// The order of a weight's quads. In rows, the lanes of a [`WeightGroup`] are
+/// eight groups of k of one output instead of one group of eight outputs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
-    /// `[F / 8][groups]`, each group as a [`WeightGroup`].
+    /// `[F / 16][groups][2]`, each group as a [`WeightGroup`]; the last tile
+    /// alone when it would be alone in a pair.
     Tiles,
     /// `[panels][groups]`.
     Panels,
+    /// `[F][groups / 8]`, rounded up.
+    Rows,
 }
 
 /// Finds the quads of a matrix of so many tiles, `groups` of each output.
@@ -29,20 +35,36 @@ pub struct Places {
 }
 
 impl Places {
-    /// The place of each quad of a group of a tile: the first, and how to go
-    /// on from it.
+    /// Where a group of an output lies: its lane, and the place of each quad.
     #[inline(always)]
-    pub fn of<W: WeightGroup>(self, tile: usize, group: usize) -> impl Fn(usize) -> usize {
+    pub fn of<W: WeightGroup>(
+        self,
+        output: usize,
+        group: usize,
+    ) -> (usize, impl Fn(usize) -> usize) {
+        let (tile, mut lane) = (output / TILE, output % TILE);
         let (first, width, number) = match self.layout {
-            Layout::Tiles => (tile * self.groups + group, 1, 0),
+            Layout::Tiles => (place_in_pairs(self.tiles, self.groups, tile, group), 1, 0),
             Layout::Panels => {
                 let (panel, number) = (tile / PANEL_TILES * PANEL_TILES, tile % PANEL_TILES);
                 let width = PANEL_TILES.min(self.tiles - panel);
                 (panel * self.groups + group * width, width, number)
             }
+            Layout::Rows => {
+                lane = group % TILE;
+                (output * self.groups.div_ceil(TILE) + group / TILE, 1, 0)
+            }
         };
-        move |quad| first * W::QUADS + place_in_panel::<W>(width, number, quad)
+        (lane, move |quad| first * W::QUADS + place_in_panel::<W>(width, number, quad))
     }
+}
+
+/// The place of a group of one of so many tiles in pairs.
+#[inline(always)]
+pub fn place_in_pairs(tiles: usize, groups: usize, tile: usize, group: usize) -> usize {
+    let first = tile / 2 * 2;
+    let width = (tiles - first).min(2);
+    first * groups + group * width + tile % 2
 }
 
 /// The place of a quad of a tile's group among those of its panel's.
@@ -71,12 +93,16 @@ mod tests {
     use crate::quantized::{Q4Group, Q8Group};
 
     fn check<W: WeightGroup>() {
-        for tiles in [1, 31, 32, 33, 70] {
-            let places = Places { layout: Layout::Panels, tiles, groups: 3 };
+        let counts = [1, 2, 31, 32, 33, 70];
+        for (tiles, layout) in
+            counts.iter().flat_map(|n| [(*n, Layout::Tiles), (*n, Layout::Panels)])
+        {
+            let places = Places { layout, tiles, groups: 3 };
             let mut seen = vec![false; tiles * 3 * W::QUADS];
             for tile in 0..tiles {
                 for group in 0..3 {
-                    let place = places.of::<W>(tile, group);
+                    let (lane, place) = places.of::<W>(tile * TILE, group);
+                    assert_eq!(lane, 0);
                     for quad in 0..W::QUADS {
                         assert!(!core::mem::replace(&mut seen[place(quad)], true));
                     }

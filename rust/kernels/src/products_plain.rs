@@ -4,6 +4,7 @@ use crate::bounds::multiply_bytes;
 use crate::form::Wide;
 use crate::matmul_panels::multiply_panel;
 use crate::matmul_quantized::{Activations, multiply};
+use crate::matmul_rows::{LaneGroups, OUTPUTS, multiply_rows};
 use crate::quantized::{Q4Group, Q8Group, Quad};
 use crate::rows::RowsMut;
 
@@ -25,6 +26,16 @@ pub fn panel_q4(x: &[Quad], panel: &[Quad], out: &mut [f32]) {
 /// As [`panel_q4`], of eight bits.
 pub fn panel_q8(x: &[Quad], panel: &[Quad], out: &mut [f32]) {
     multiply_panel::<Wide, Q8Group>(x, panel, out);
+}
+
+/// Multiplies one row by the weights of some outputs, of four bits.
+pub fn rows_q4(x: &[LaneGroups], w: [&[Q4Group]; OUTPUTS]) -> [f32; OUTPUTS] {
+    multiply_rows::<Wide, _>(x, w)
+}
+
+/// As [`rows_q4`], of eight bits.
+pub fn rows_q8(x: &[LaneGroups], w: [&[Q8Group]; OUTPUTS]) -> [f32; OUTPUTS] {
+    multiply_rows::<Wide, _>(x, w)
 }
 
 /// See [`crate::bounds::multiply_bytes`].

@@ -8,6 +8,7 @@ use crate::form::Wide;
 use crate::form_relaxed::{Dots, Pairs};
 use crate::matmul_panels::multiply_panel;
 use crate::matmul_quantized::{Activations, multiply};
+use crate::matmul_rows::{LaneGroups, OUTPUTS, multiply_rows};
 use crate::quantized::{Q4Group, Q8Group, Quad};
 use crate::rows::RowsMut;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -68,6 +69,23 @@ pub fn panel_q8(x: &[Quad], panel: &[Quad], out: &mut [f32]) {
         Choice::Pairs => multiply_panel::<Wide, Q8Group>(x, panel, out),
         Choice::Unsigned => multiply_panel::<Dots<false>, Q8Group>(x, panel, out),
         Choice::Signed => multiply_panel::<Dots<true>, Q8Group>(x, panel, out),
+    }
+}
+
+/// Multiplies one row by the weights of some outputs, of four bits.
+pub fn rows_q4(x: &[LaneGroups], w: [&[Q4Group]; OUTPUTS]) -> [f32; OUTPUTS] {
+    match choice() {
+        Choice::Pairs => multiply_rows::<Pairs, _>(x, w),
+        Choice::Unsigned | Choice::Signed => multiply_rows::<Dots<false>, _>(x, w),
+    }
+}
+
+/// As [`rows_q4`], of eight bits.
+pub fn rows_q8(x: &[LaneGroups], w: [&[Q8Group]; OUTPUTS]) -> [f32; OUTPUTS] {
+    match choice() {
+        Choice::Pairs => multiply_rows::<Wide, _>(x, w),
+        Choice::Unsigned => multiply_rows::<Dots<false>, _>(x, w),
+        Choice::Signed => multiply_rows::<Dots<true>, _>(x, w),
     }
 }
 

@@ -69,6 +69,9 @@ pub fn quantize_row(x: &[f32], out: &mut [Quad]) {
         put(head, 0, scale.to_le_bytes());
         put(head, 1, start.to_le_bytes());
         put(head, 2, active_pieces(scale, &bytes).to_le_bytes());
+        // The sum of 32 bytes times four has 15 bits and a sign.
+        let half = (start / 2) as u16;
+        put(head, 3, (u32::from(half) << 16 | u32::from(half)).to_le_bytes());
         *quads = bytes;
     }
 }

@@ -7,7 +7,7 @@
 
 use crate::bits::{BYTES, Bits};
 use crate::form::Form;
-use crate::simd::F32x4;
+use crate::tile::TILE;
 
 /// Elements of a group.
 pub const GROUP: usize = 32;
@@ -21,11 +21,10 @@ pub type Quad = [u8; BYTES];
 pub const LINE_QUADS: usize = 4;
 /// Pieces of four k in a group.
 pub const PIECES: usize = GROUP / 4;
-/// Steps of eight k in a group.
-pub const STEPS: usize = GROUP / 8;
 /// Quads of a group of a row alone: one that begins with a scale (f32, times
-/// [`crate::scale::SCALE_UNIT`]), -8 times the sum (i32) and a bit for each
-/// piece that is not all zeros (u32), two of bytes.
+/// [`crate::scale::SCALE_UNIT`]), -8 times the sum (i32), a bit for each piece
+/// that is not all zeros (u32) and half of -8 times the sum (twice an i16), two
+/// of bytes.
 pub const ROW_QUADS: usize = 3;
 /// Quads of a group of four rows: their scales, -8 times their sums, then
 /// eight of four bytes for each row.
@@ -39,8 +38,6 @@ pub trait WeightGroup: Copy + Default {
     /// Quads of a group.
     const QUADS: usize;
 
-    /// Weights of eight k.
-    type Step;
     /// Weights of four k.
     type Piece;
 
@@ -53,12 +50,8 @@ pub trait WeightGroup: Copy + Default {
     /// Quads without scales as pieces.
     fn as_pieces(quads: &[Quad]) -> &[Self::Piece];
 
-    /// Takes a group of `steps` steps off the front: its eight scales over
-    /// [`crate::scale::SCALE_UNIT`], and its steps.
-    fn split_group<'a>(tile: &mut &'a [Quad], steps: usize) -> ([F32x4; 2], &'a [Self::Step]);
-
-    /// Both pieces of a step, `[piece][half of the outputs]`.
-    fn quads<F: Form>(step: &Self::Step) -> [[Bits; 2]; 2];
+    /// The quad of the eight scales, and the pieces.
+    fn split(&self) -> (&Quad, &[Self::Piece]);
 
     /// A piece, `[half of the outputs]`.
     fn piece<F: Form>(piece: &Self::Piece) -> [Bits; 2];
@@ -66,6 +59,9 @@ pub trait WeightGroup: Copy + Default {
     /// What sums start from so that the zero cancels, where `start` is -8 times
     /// the sum of the activations.
     fn start<F: Form>(start: Bits) -> Bits;
+
+    /// Lane i of group j to lane j of group i.
+    fn transpose(groups: [&Self; TILE]) -> [Self; TILE];
 
     /// The scale of output `lane`.
     fn scale(&self, lane: usize) -> u16;
@@ -95,7 +91,6 @@ impl WeightGroup for Q4Group {
     const ZERO: i32 = 8;
     const QUADS: usize = 9;
 
-    type Step = [Quad; 2];
     type Piece = Quad;
 
     #[inline(always)]
@@ -113,14 +108,9 @@ impl WeightGroup for Q4Group {
     }
 
     #[inline(always)]
-    fn split_group<'a>(tile: &mut &'a [Quad], steps: usize) -> ([F32x4; 2], &'a [[Quad; 2]]) {
-        let (scales, quads) = split(tile, 2 * steps);
-        (scales, quads.as_chunks().0)
-    }
-
-    #[inline(always)]
-    fn quads<F: Form>(step: &[Quad; 2]) -> [[Bits; 2]; 2] {
-        step.each_ref().map(Self::piece::<F>)
+    fn split(&self) -> (&Quad, &[Quad]) {
+        let [scales, pieces @ ..] = self;
+        (scales, pieces)
     }
 
     #[inline(always)]
@@ -132,6 +122,21 @@ impl WeightGroup for Q4Group {
     #[inline(always)]
     fn start<F: Form>(start: Bits) -> Bits {
         start
+    }
+
+    fn transpose(groups: [&Self; TILE]) -> [Self; TILE] {
+        let mut out = [Self::default(); TILE];
+        transpose_scales(groups.map(|group| &group[0]), |i, scales| out[i][0] = scales);
+        (1..=PIECES).for_each(|quad| {
+            let [low, high] = transpose_quads(groups, quad);
+            for i in 0..TILE / 2 {
+                let nibbles = Bits::join_nibbles(low[i].low_nibbles(), high[i].low_nibbles());
+                nibbles.store(&mut out[i][quad]);
+                let nibbles = Bits::join_nibbles(low[i].high_nibbles(), high[i].high_nibbles());
+                nibbles.store(&mut out[TILE / 2 + i][quad]);
+            }
+        });
+        out
     }
 
     fn scale(&self, lane: usize) -> u16 {
@@ -162,7 +167,6 @@ impl WeightGroup for Q8Group {
     const ZERO: i32 = 128;
     const QUADS: usize = 17;
 
-    type Step = [Quad; 4];
     type Piece = [Quad; 2];
 
     #[inline(always)]
@@ -180,15 +184,9 @@ impl WeightGroup for Q8Group {
     }
 
     #[inline(always)]
-    fn split_group<'a>(tile: &mut &'a [Quad], steps: usize) -> ([F32x4; 2], &'a [[Quad; 4]]) {
-        let (scales, quads) = split(tile, 4 * steps);
+    fn split(&self) -> (&Quad, &[[Quad; 2]]) {
+        let [scales, quads @ ..] = self;
         (scales, quads.as_chunks().0)
-    }
-
-    #[inline(always)]
-    fn quads<F: Form>(step: &[Quad; 4]) -> [[Bits; 2]; 2] {
-        let [a, b, c, d] = step.each_ref().map(|quad| F::byte(Bits::load(quad)));
-        [[a, b], [c, d]]
     }
 
     #[inline(always)]
@@ -199,6 +197,21 @@ impl WeightGroup for Q8Group {
     #[inline(always)]
     fn start<F: Form>(start: Bits) -> Bits {
         F::byte_start(start)
+    }
+
+    fn transpose(groups: [&Self; TILE]) -> [Self; TILE] {
+        let mut out = [Self::default(); TILE];
+        transpose_scales(groups.map(|group| &group[0]), |i, scales| out[i][0] = scales);
+        for quad in 1..=2 * PIECES {
+            // The second quad of a piece has the last four lanes.
+            let (first, half) = (quad - (quad - 1) % 2, (quad - 1) % 2);
+            for (part, lanes) in transpose_quads(groups, quad).iter().enumerate() {
+                for (i, lanes) in lanes.iter().enumerate() {
+                    lanes.store(&mut out[half * TILE / 2 + i][first + part]);
+                }
+            }
+        }
+        out
     }
 
     fn scale(&self, lane: usize) -> u16 {
@@ -229,12 +242,19 @@ fn spread_scale(lane: usize, scale: u16, put: &mut impl FnMut(usize, usize, u32,
     put(0, lane / 2, 0xffff << shift, u32::from(scale) << shift);
 }
 
+/// Gives `put` the scales of each lane of eight groups.
 #[inline(always)]
-fn split<'a>(tile: &mut &'a [Quad], quads: usize) -> ([F32x4; 2], &'a [Quad]) {
-    let (head, rest) = tile.split_at(1);
-    let (quads, rest) = rest.split_at(quads);
-    *tile = rest;
-    (Bits::load(&head[0]).to_scales(), quads)
+fn transpose_scales(scales: [&Quad; TILE], mut put: impl FnMut(usize, Quad)) {
+    for lane in 0..TILE {
+        put(lane, core::array::from_fn(|i| scales[i / 2][2 * lane + i % 2]));
+    }
+}
+
+/// The lanes of a quad of the first four of eight groups, then of the others.
+#[inline(always)]
+fn transpose_quads<const N: usize>(groups: [&[Quad; N]; TILE], quad: usize) -> [[Bits; 4]; 2] {
+    let load = |first: usize| [0, 1, 2, 3].map(|i| Bits::load(&groups[first + i][quad]));
+    [Bits::transpose(load(0)), Bits::transpose(load(4))]
 }
 
 /// How rows are cut: full blocks and those with some rows missing, then maybe

@@ -23,6 +23,7 @@ impl<'a> RowsMut<'a> {
     }
 
     /// All of one row.
+    #[cfg(test)]
     pub fn of_row(row: &'a mut [f32]) -> Self {
         let width = row.len();
         // SAFETY: the row is borrowed for 'a.

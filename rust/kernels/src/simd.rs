@@ -95,6 +95,12 @@ impl F32x4 {
         Self(imp::splat_lane::<I>(self.0))
     }
 
+    /// Lane i of vector j to lane j of vector i.
+    #[inline(always)]
+    pub fn transpose(v: [Self; LANES]) -> [Self; LANES] {
+        imp::transpose(v.map(|v| v.0)).map(Self)
+    }
+
     /// Sum of the lanes, `(0 + 2) + (1 + 3)`.
     #[inline(always)]
     pub fn horizontal_sum(self) -> f32 {
@@ -209,3 +215,6 @@ mod imp;
 #[cfg(not(target_arch = "wasm32"))]
 #[path = "simd_portable.rs"]
 mod imp;
+
+#[cfg(target_arch = "wasm32")]
+pub use imp::transpose as transpose_vectors;

@@ -22,6 +22,10 @@ pub fn splat_lane<const I: usize>(v: Vector) -> Vector {
     [v[I]; LANES]
 }
 
+pub fn transpose(v: [Vector; LANES]) -> [Vector; LANES] {
+    from_fn(|i| from_fn(|j| v[j][i]))
+}
+
 pub fn add(a: Vector, b: Vector) -> Vector {
     from_fn(|i| a[i] + b[i])
 }

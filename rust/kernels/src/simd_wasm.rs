@@ -27,6 +27,18 @@ pub fn store(v: v128, to: &mut [f32; LANES]) {
 }
 
 #[inline(always)]
+pub fn transpose([a, b, c, d]: [v128; LANES]) -> [v128; LANES] {
+    let (ab, cd) = (i32x4_shuffle::<0, 4, 1, 5>(a, b), i32x4_shuffle::<0, 4, 1, 5>(c, d));
+    let (ef, gh) = (i32x4_shuffle::<2, 6, 3, 7>(a, b), i32x4_shuffle::<2, 6, 3, 7>(c, d));
+    [
+        i64x2_shuffle::<0, 2>(ab, cd),
+        i64x2_shuffle::<1, 3>(ab, cd),
+        i64x2_shuffle::<0, 2>(ef, gh),
+        i64x2_shuffle::<1, 3>(ef, gh),
+    ]
+}
+
+#[inline(always)]
 pub fn splat_lane<const I: usize>(v: v128) -> v128 {
     match I {
         0 => i32x4_shuffle::<0, 0, 0, 0>(v, v),

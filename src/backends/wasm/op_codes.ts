@@ -51,6 +51,8 @@ export const OP = {
   matmulPanelsQ4: 45,
   gatedMatmulQ8: 46,
   gatedMatmulQ4: 47,
+  matmulRowsQ8: 48,
+  matmulRowsQ4: 49,
   quantizePlaces: 60,
   conv2dQ8: 61,
   conv2dQ4: 62,

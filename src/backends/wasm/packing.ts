@@ -37,10 +37,8 @@ const TARGETS = {
   vector: 0,
   tiles: 1,
   filters: 2,
-  q8: 3,
-  q8Panels: 4,
-  q4: 5,
-  q4Panels: 6,
+  q8: { tiles: 3, panels: 4, rows: 5 },
+  q4: { tiles: 6, panels: 7, rows: 8 },
 } as const;
 
 /** Memory beside the weights that writing one takes at least, with so many workers. */
@@ -163,17 +161,23 @@ async function packPiece(
       rowSize,
       taps,
     )
-    .sizes(weight.packedSize, roomElements(weight));
+    .sizes(packedElements(weight), roomElements(weight));
   const step = r.plan([bad]);
   step.write(buffer, base);
   await queue.run(engine, step, undefined);
   return new Uint32Array(buffer, step.address(bad, base), 1)[0] === 0;
 }
 
-function targetOf({ kind, format, panels }: WasmWeight): number {
+/** Elements that a weight has room for. */
+function packedElements(weight: WasmWeight): number {
+  return weight.format === "f32"
+    ? weight.packedSize
+    : weight.groups * GROUP * TILE;
+}
+
+function targetOf({ kind, format, layout }: WasmWeight): number {
   if (kind === "vector") return TARGETS.vector;
-  if (format === "q8") return panels ? TARGETS.q8Panels : TARGETS.q8;
-  if (format === "q4") return panels ? TARGETS.q4Panels : TARGETS.q4;
+  if (format !== "f32") return TARGETS[format][layout];
   return kind === "matrix" || kind === "conv2d"
     ? TARGETS.tiles
     : TARGETS.filters;

@@ -75,14 +75,17 @@ export const TILE_GROUP_BYTES: Readonly<Record<QuantizedFormat, number>> = {
   q4: 16 + 128,
 };
 
+/** Orders of a quantised weight, as in rust/kernels/src/panel.rs. */
+export type Layout = "tiles" | "panels" | "rows";
+
 /** A weight, packed as its kind and format want. */
 export class WasmWeight implements Weight {
   readonly name: string;
   readonly shape: Shape;
   readonly kind: WeightKind;
   readonly format: WeightFormat;
-  /** Whether its tiles come in panels, as in rust/kernels/src/panel.rs. */
-  readonly panels: boolean;
+  /** The order it lies in when it is quantised. */
+  readonly layout: Layout;
   /** Offset among the weights, in bytes. */
   readonly offset: number;
   /** The device it belongs to. */
@@ -103,8 +106,10 @@ export class WasmWeight implements Weight {
         } as "${this.format}": wanted a matrix, or filters, whose rows are groups of ${GROUP}`,
       );
     }
-    this.panels = this.format !== "f32" && spec.kind === "matrix" &&
-      spec.sparseInput === true;
+    const isPlain = this.format === "f32" || spec.kind !== "matrix";
+    if (isPlain || !(spec.sparseInput || spec.sparseOutput)) {
+      this.layout = "tiles";
+    } else this.layout = spec.sparseInput ? "panels" : "rows";
     this.offset = offset;
     this.missing = spec.shape[0] ?? 1;
     this.written = new Uint8Array(this.missing);
@@ -127,9 +132,11 @@ export class WasmWeight implements Weight {
       : this.groups * TILE_GROUP_BYTES[this.format];
   }
 
-  /** Groups of its tiles. */
+  /** Groups of eight lanes. */
   get groups(): number {
-    return this.packedSize / TILE / GROUP;
+    return this.layout === "rows"
+      ? this.shape[0]! * Math.ceil(this.rowSize / GROUP / TILE)
+      : this.packedSize / TILE / GROUP;
   }
 
   /** Elements, where matrices are padded to whole tiles. */

@@ -26,7 +26,9 @@ export function mlpWeights(
   const isSparse = sparsity > 0;
   return {
     gateProj: load.weight("matrix", "gate_proj.weight", [F, D]),
-    upProj: load.weight("matrix", "up_proj.weight", [F, D]),
+    upProj: load.weight("matrix", "up_proj.weight", [F, D], {
+      sparseOutput: isSparse,
+    }),
     downProj: load.weight("matrix", "down_proj.weight", [D, F], {
       sparseInput: isSparse,
     }),

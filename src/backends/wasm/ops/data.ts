@@ -76,9 +76,10 @@ export function dataOps(r: Recorder): DataOps {
     embedding(table, ids, scale) {
       const shape = shapes.embedding(table, ids, scale);
       const w = r.ownWeight("embedding", table, "matrix");
-      if (w.panels) {
+      if (w.layout !== "tiles") {
+        const option = w.layout === "panels" ? "sparseInput" : "sparseOutput";
         throw new InputError(
-          `Cannot record "embedding": weight "${w.name}" was declared with "sparseInput"; declare it without`,
+          `Cannot record "embedding": weight "${w.name}" was declared with "${option}"; declare it without`,
         );
       }
       const values = r.values(ids);
@@ -96,9 +97,9 @@ export function dataOps(r: Recorder): DataOps {
     gatedMatmul(x, w, gate) {
       const shape = shapes.gatedMatmul(x, w, gate);
       const weight = r.ownWeight("gatedMatmul", w, "matrix");
-      const { format, rowSize } = weight;
+      const { format, rowSize, layout } = weight;
       const isOneRow = numel(x.shape) === rowSize;
-      if (isOneRow && format !== "f32" && !weight.panels) {
+      if (isOneRow && format !== "f32" && layout === "rows") {
         return multiplyGated(r, r.own(x), weight, format, r.own(gate));
       }
       const up = multiply(r, r.own(x), weight, shape);

@@ -7,6 +7,8 @@ import { TILE } from "../tensors.ts";
 export const ROW_BLOCK = 64;
 /** Fewest rows worth a pass over the weights. */
 export const MIN_ROW_BLOCK = 16;
+/** Tiles that lie together, as in rust/kernels/src/panel.rs: groups of tiles begin with one. */
+const PAIR = 2;
 /** Tiles that rows meet once they are laid side by side. */
 const MIN_TILES = 8;
 /** Work of a chunk that is not cut further: a millisecond or two. */
@@ -46,10 +48,10 @@ export function divideProduct(
     // Blocks begin where four rows do that lie side by side.
     block = Math.ceil(block / 8) * 4;
   }
-  const wanted = Math.floor(CHUNK_COST / tileCost(block));
+  const wanted = Math.floor(CHUNK_COST / tileCost(block) / PAIR) * PAIR;
   const group = Math.max(
     1,
-    Math.min(tiles, Math.max(wanted, block > 1 ? MIN_TILES : 1)),
+    Math.min(tiles, Math.max(wanted, block > 1 ? MIN_TILES : PAIR)),
   );
   const work = {
     units: Math.ceil(rows / block) * Math.ceil(tiles / group),

@@ -28,6 +28,10 @@ const MATMUL_PANELS: Readonly<Record<QuantizedFormat, number>> = {
   q8: OP.matmulPanelsQ8,
   q4: OP.matmulPanelsQ4,
 };
+const MATMUL_ROWS: Readonly<Record<QuantizedFormat, number>> = {
+  q8: OP.matmulRowsQ8,
+  q4: OP.matmulRowsQ4,
+};
 const GATED_MATMUL: Readonly<Record<QuantizedFormat, number>> = {
   q8: OP.gatedMatmulQ8,
   q4: OP.gatedMatmulQ4,
@@ -46,9 +50,9 @@ export const BLOCK_GROUP_BYTES = 160;
 export const ROW_GROUP_BYTES = 48;
 /** In about a nanosecond, of the plain build. */
 export const COSTS = { multiplyAdd: 0.03, stream: 0.05 };
-/** Shares of the columns, and of the tiles, that one row in sparse layers needs. */
+/** Shares of the columns, and of the outputs, that one row in sparse layers needs. */
 const PANEL_SHARE = 0.4;
-const GATED_SHARE = 0.35;
+const GATED_SHARE = 0.1;
 /** Tiles of a panel, as in rust/kernels/src/panel.rs. */
 const PANEL_TILES = 32;
 
@@ -66,10 +70,19 @@ export function multiplyQuantized(
   const bytes = bytesOf(r, x, rows, k);
   const out = r.output(shape);
   out.buffer.rounded = true;
-  if (w.panels) {
-    const { block, work } = dividePanels(rows, k, outputs);
-    r.begin(MATMUL_PANELS[format], work).buffer(bytes).weight(w).tensor(out)
-      .scratch(k / GROUP * TILE_GROUP_BYTES[format])
+  const { layout } = w;
+  if (layout !== "tiles") {
+    const isPanels = layout === "panels";
+    const { block, work } = divideGathered(
+      rows,
+      k,
+      outputs,
+      isPanels ? PANEL_TILES : 1,
+      isPanels ? PANEL_SHARE : 1,
+    );
+    const op = isPanels ? MATMUL_PANELS : MATMUL_ROWS;
+    r.begin(op[format], work).buffer(bytes).weight(w).tensor(out)
+      .scratch(rowBlocks(k) * TILE * TILE_GROUP_BYTES[format])
       .sizes(rows, k, outputs, block);
     return out;
   }
@@ -79,7 +92,7 @@ export function multiplyQuantized(
   return out;
 }
 
-/** Records `gelu(gate) * (x w^T)` for one row. */
+/** Records `gelu(gate) * (x w^T)` for one row, with weights in rows. */
 export function multiplyGated(
   r: Recorder,
   x: WasmTensor,
@@ -91,29 +104,40 @@ export function multiplyGated(
   const outputs = w.shape[0]!;
   const bytes = bytesOf(r, x, 1, k);
   const out = r.output(gate.shape);
-  const unitCost = TILE * k * COSTS.stream * GATED_SHARE;
-  r.begin(GATED_MATMUL[format], workOf(Math.ceil(outputs / TILE), unitCost))
-    .buffer(bytes).weight(w).tensor(gate).tensor(out).sizes(k, outputs);
+  const unitCost = k * COSTS.stream * GATED_SHARE;
+  r.begin(GATED_MATMUL[format], workOf(outputs, unitCost))
+    .buffer(bytes).weight(w).tensor(gate).tensor(out)
+    .scratch(rowBlocks(k) * 2 * BLOCK_GROUP_BYTES).sizes(k);
   return out;
 }
 
-/** Units are blocks of rows, for each panel. */
-function dividePanels(
+/** Groups of eight lanes that a row of weights in rows has. */
+function rowBlocks(k: number): number {
+  return Math.ceil(k / GROUP / TILE);
+}
+
+/**
+ * For weights whose tiles are brought together first: units are blocks of rows,
+ * for each `unitTiles` tiles, of which one row reads a share.
+ */
+function divideGathered(
   rows: number,
   k: number,
   outputs: number,
+  unitTiles: number,
+  share: number,
 ): { block: number; work: Work } {
   const cost = (block: number) =>
-    PANEL_TILES * TILE * k *
+    unitTiles * TILE * k *
     (block === 1
-      ? COSTS.stream * PANEL_SHARE
+      ? COSTS.stream * share
       : Math.max(block * COSTS.multiplyAdd, COSTS.stream));
   let block = Math.max(1, Math.min(rows, ROW_BLOCK));
   while (block > MIN_ROW_BLOCK && cost(block) > MAX_CHUNK_COST) {
     block = Math.ceil(block / 2 / BLOCK_ROWS) * BLOCK_ROWS;
   }
-  const panels = Math.ceil(outputs / (PANEL_TILES * TILE));
-  const units = Math.ceil(rows / block) * panels;
+  const count = Math.ceil(outputs / (unitTiles * TILE));
+  const units = Math.ceil(rows / block) * count;
   return { block, work: { units, unitCost: cost(block), unitsPerChunk: 1 } };
 }
 
