@@ -8,6 +8,7 @@
 import type { CacheDtype } from "../core/dtype.ts";
 import type { Shape } from "../core/shape.ts";
 import type { DecoderLayerOp } from "./decoder_layer.ts";
+import type { EmbedStreamsOp, MergeStreamsOp } from "./decoder_streams.ts";
 
 /** A value of the step being recorded: a handle with no data. Never changes once made. */
 export interface Tensor {
@@ -211,6 +212,10 @@ export interface Ops {
   meanStreams(x: Tensor): Tensor;
   /** A whole decoder layer, where a device has it; see decoder_layer.ts. */
   readonly decoderLayer?: DecoderLayerOp;
+  /** AltUp's streams of embeddings, where a device has it; see decoder_streams.ts. */
+  readonly embedStreams?: EmbedStreamsOp;
+  /** AltUp's streams merged and normed, where a device has it; see decoder_streams.ts. */
+  readonly mergeStreams?: MergeStreamsOp;
 
   // Pictures: `[Y, X, C]`.
 

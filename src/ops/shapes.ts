@@ -9,12 +9,12 @@ import { elementwiseShapes } from "./shapes/elementwise.ts";
 import { pictureShapes } from "./shapes/pictures.ts";
 import { soundShapes } from "./shapes/sound.ts";
 
-/**
- * The arguments of each operation to the shape of its result; `void` where there
- * is none. A device that has a whole layer checks it by itself.
- */
+/** Operations that few devices have, and check by themselves. */
+type WholeOps = "decoderLayer" | "embedStreams" | "mergeStreams";
+
+/** The arguments of each operation to the shape of its result; `void` where there is none. */
 export type OpShapes = {
-  readonly [K in Exclude<keyof Ops, "decoderLayer">]: (
+  readonly [K in Exclude<keyof Ops, WholeOps>]: (
     ...args: Parameters<Ops[K]>
   ) => ReturnType<Ops[K]> extends void ? void : Shape;
 };

@@ -11,6 +11,7 @@ import { elementwiseOps } from "./ops/elementwise.ts";
 import { linearOps } from "./ops/linear.ts";
 import { pictureOps } from "./ops/pictures.ts";
 import { soundOps } from "./ops/sound.ts";
+import { streamsOps } from "./ops/streams.ts";
 import { type TokenMemory, tokenOps } from "./ops/tokens.ts";
 import type { Recorder } from "./recorder.ts";
 
@@ -30,6 +31,7 @@ export function createOps(
     ...decoderOps(recorder),
     ...attentionOps(recorder),
     decoderLayer: decoderLayerOp(recorder, subgroups, limits),
+    ...streamsOps(recorder, subgroups, limits),
     ...pictureOps(recorder),
     ...soundOps(recorder),
   };

@@ -10,15 +10,18 @@ import type { WebGpuWeight } from "./weights.ts";
 export class WeightGroup {
   /** All of them. */
   readonly region: Region;
+  private readonly weights: readonly WebGpuWeight[];
   private readonly offsets: ReadonlyMap<Region, number>;
+  private filled = false;
 
-  constructor(regions: readonly Region[]) {
+  constructor(weights: readonly WebGpuWeight[]) {
     const offsets = new Map<Region, number>();
     let bytes = 0;
-    for (const region of regions) {
+    for (const region of weights.flatMap(({ regions }) => regions)) {
       offsets.set(region, bytes);
       bytes += align(region.bytes);
     }
+    this.weights = weights;
     this.offsets = offsets;
     this.region = new Region(bytes);
   }
@@ -26,6 +29,14 @@ export class WeightGroup {
   /** Bytes before a region of the group. */
   offsetOf(region: Region): number {
     return this.offsets.get(region)!;
+  }
+
+  /** Whether kernels can read it: the buffer is taken and filled. In a plan it need not be. */
+  isReady(planning: boolean): boolean {
+    if (planning || this.filled) return true;
+    this.filled = this.region.memory !== undefined &&
+      this.weights.every(({ complete }) => complete);
+    return this.filled;
   }
 
   /** Takes the buffer. */
@@ -54,7 +65,7 @@ export class WeightGroups {
     if (weights.some((w) => this.grouped.has(w) || w.parts.length !== 1)) {
       return undefined;
     }
-    const group = new WeightGroup(weights.flatMap(({ regions }) => regions));
+    const group = new WeightGroup(weights);
     if (group.region.bytes > maxBytes) return undefined;
     for (const weight of weights) this.grouped.add(weight);
     this.all.push(group);

@@ -1,5 +1,6 @@
 // The decoder over one step: rows of several sequences in, hidden states and
 // logits of the wanted rows out. Transformers' Gemma3nTextModel.
+import type { StreamsEpsilons } from "../../ops/decoder_streams.ts";
 import type { KvStore, Ops, Segment, Tensor } from "../../ops/ops.ts";
 import type { Gemma3nTextConfig } from "./config.ts";
 import { decoderLayer } from "./decoder_layer.ts";
@@ -68,11 +69,7 @@ export function textModel(
   if (step.outputHiddenStates) hiddenStates.push(x);
   if (step.keep.length === 0) return { hidden: undefined, hiddenStates };
   if (x.shape[1] !== step.keep.length) x = keepStreams(ops, x, step.keep);
-  const merged = mergeStreams(ops, w, config, x);
-  return {
-    hidden: ops.rmsNorm(merged, w.norm, config.rmsNormEps),
-    hiddenStates,
-  };
+  return { hidden: mergeStreams(ops, w, config, x), hiddenStates };
 }
 
 /** The head: hidden states `[T, D]` -> soft-capped logits `[T, V]`. */
@@ -186,6 +183,8 @@ function embedStreams(
   config: Gemma3nTextConfig,
   embeds: Tensor,
 ): Tensor {
+  const whole = ops.embedStreams?.(w, embeds, epsilons(config));
+  if (whole !== undefined) return whole;
   const others = w.altupProjections.map((projection) =>
     ops.matchMagnitude(ops.matmul(embeds, projection), embeds, MAGNITUDE_EPS)
   );
@@ -194,8 +193,24 @@ function embedStreams(
     : ops.stack([embeds, ...others]);
 }
 
-// [A, T, D] -> [T, D]: the mean of the streams, each projected back.
+function epsilons({ rmsNormEps }: Gemma3nTextConfig): StreamsEpsilons {
+  return { magnitude: MAGNITUDE_EPS, norm: rmsNormEps };
+}
+
+// [A, T, D] -> [T, D]: the mean of the streams, each projected back, normed.
 function mergeStreams(
+  ops: Ops,
+  w: TextWeights,
+  config: Gemma3nTextConfig,
+  x: Tensor,
+): Tensor {
+  const whole = ops.mergeStreams?.(w, x, epsilons(config));
+  if (whole !== undefined) return whole;
+  const mean = meanStream(ops, w, config, x);
+  return ops.rmsNorm(mean, w.norm, config.rmsNormEps);
+}
+
+function meanStream(
   ops: Ops,
   w: TextWeights,
   config: Gemma3nTextConfig,

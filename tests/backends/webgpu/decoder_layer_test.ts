@@ -10,10 +10,7 @@ import {
   decoderLayerWeights,
 } from "../../../src/models/gemma3n/decoder_layer.ts";
 import { kvLayerIndices } from "../../../src/models/gemma3n/kv_sharing.ts";
-import { weightFormats } from "../../../src/models/gemma3n/weight_formats.ts";
-import type { Device, WeightSpec } from "../../../src/ops/device.ts";
-import type { KvStore, Ops, Tensor, Weight } from "../../../src/ops/ops.ts";
-import type { WeightLoader } from "../../../src/ops/weight_loader.ts";
+import type { KvStore, Ops, Tensor } from "../../../src/ops/ops.ts";
 import { reference } from "../../ops/parity.ts";
 import {
   assertClose,
@@ -22,6 +19,7 @@ import {
   testGpu,
 } from "../../testing.ts";
 import { deviceOf } from "./device_of.ts";
+import { type Declared, fill, loader } from "./random_weights.ts";
 
 /** Of the largest element: float32 sums in another order, through four layers. */
 const TOLERANCE = 2e-5;
@@ -101,42 +99,6 @@ function configOf(sizes: Sizes) {
     ],
     activation_sparsity_pattern: [0.9, 0, 0.8, 0],
   }).textConfig;
-}
-
-/** Weights that were declared, to be filled. */
-type Declared = readonly [Weight, WeightSpec];
-
-function loader(
-  device: Device,
-  dtype: WeightFormat,
-  declared: Declared[],
-  prefix = "",
-): WeightLoader {
-  const choose = weightFormats(dtype);
-  return {
-    weight(kind, name, shape, options) {
-      const plain = { name: prefix + name, kind, shape, ...options };
-      const spec = { ...plain, format: choose(plain, "bf16") };
-      const weight = device.declareWeight(spec);
-      declared.push([weight, spec]);
-      return weight;
-    },
-    scope: (inner) => loader(device, dtype, declared, prefix + inner),
-  };
-}
-
-async function fill(device: Device, declared: readonly Declared[]) {
-  for (const [seed, [weight, { shape, kind }]] of declared.entries()) {
-    const width = shape[1] ?? 1;
-    const scale = kind === "vector" ? 1 : 2 / Math.sqrt(width);
-    const { data } = randomTensor(shape, { seed, scale });
-    await device.writeWeight(weight, {
-      firstRow: 0,
-      rows: shape[0]!,
-      dtype: "f32",
-      bytes: new Uint8Array(data.buffer),
-    });
-  }
 }
 
 /** Rows to run: so many keys before, then one row after another. */

@@ -12,18 +12,18 @@ import type { SubgroupFeatures } from "../features.ts";
 import { attentionMergeWgsl } from "../kernels/attention_merge.ts";
 import { ATTEND_KEYS } from "../kernels/decoder_layer/attend.ts";
 import { MERGED_SPLITS } from "../kernels/decoder_layer/attention_output.ts";
-import type { LayerKernel } from "../kernels/decoder_layer/layer_shape.ts";
 import { projectedSize } from "../kernels/decoder_layer/project.ts";
-import { type Dispatch, grid, type Recorder } from "../recorder.ts";
+import { grid, type Recorder } from "../recorder.ts";
 import {
   type Binding,
   F32_BYTES,
-  type PendingWork,
   type StepBuffer,
   type WebGpuKvStore,
   type WebGpuTensor,
 } from "../tensors.ts";
+import { kernelOf } from "./kernel_set.ts";
 import { type LayerPlan, layerPlan } from "./layer_plan.ts";
+import { PendingAddend } from "./pending_addend.ts";
 
 /** Tiles of keys from which on splits are merged by a dispatch of their own. */
 const LONG_TILES = 8 * MERGED_SPLITS;
@@ -47,41 +47,11 @@ export function decoderLayerOp(
       if (plan === undefined) return undefined;
       plans.set(w, plan);
     }
-    if (plan.config !== config || !plan.isReady(r)) return undefined;
+    if (plan.config !== config || !plan.group.isReady(r.planning)) {
+      return undefined;
+    }
     return new LayerRecording(r, plan, context).record(r.ownPending(x));
   };
-}
-
-/** What a layer leaves to the next one: an addend that is not normed yet. */
-class PendingAddend implements PendingWork {
-  /** `[A, 1, D]`, without it. */
-  readonly streams: WebGpuTensor;
-  /** `[D]` */
-  readonly addend: WebGpuTensor;
-  private readonly recorder: Recorder;
-  readonly plan: LayerPlan;
-
-  constructor(
-    recorder: Recorder,
-    plan: LayerPlan,
-    streams: WebGpuTensor,
-    addend: WebGpuTensor,
-  ) {
-    this.recorder = recorder;
-    this.plan = plan;
-    this.streams = streams;
-    this.addend = addend;
-  }
-
-  complete(): WebGpuTensor {
-    const out = this.recorder.output(this.streams.shape);
-    this.recorder.dispatch({
-      ...kernelOf(this.plan.finish),
-      reads: [this.streams, this.addend, this.plan.addendNorm],
-      writes: [out],
-    });
-    return out;
-  }
 }
 
 /** A layer in a step. */
@@ -290,11 +260,4 @@ class LayerRecording {
         `${formatShape(shape)}, wanted ${formatShape(wanted)}`,
     );
   }
-}
-
-/** A kernel as a dispatch has it. */
-function kernelOf(
-  { label, code, groups, cost }: LayerKernel,
-): Pick<Dispatch, "label" | "code" | "workgroups" | "cost"> {
-  return { label, code, workgroups: [groups, 1, 1], cost };
 }

@@ -14,7 +14,6 @@ import {
   type LayerKernel,
   type LayerPlaces,
   type LayerShape,
-  type MatrixPlace,
   threadsFor,
 } from "../kernels/decoder_layer/layer_shape.ts";
 import { perLayerProjectionKernel } from "../kernels/decoder_layer/per_layer_projection.ts";
@@ -22,6 +21,8 @@ import { projectKernel } from "../kernels/decoder_layer/project.ts";
 import type { Recorder } from "../recorder.ts";
 import type { Region } from "../tensors.ts";
 import type { WeightGroup } from "../weight_groups.ts";
+import { KernelSet } from "./kernel_set.ts";
+import { Places } from "./weight_places.ts";
 import type { WebGpuWeight } from "../weights.ts";
 
 /** Query heads of a key-value head that attention has memory for. */
@@ -30,8 +31,6 @@ const MOST_SHARED = 4;
 const WORKGROUP_BYTES = 32768;
 /** Rows are divided into pieces of so many elements. */
 const PIECE = 8;
-const WORD_BYTES = 4;
-const QUAD_BYTES = 16;
 
 /** A layer's place and kernels. */
 export class LayerPlan {
@@ -40,101 +39,64 @@ export class LayerPlan {
   readonly group: WeightGroup;
   /** Weight of the norm that the next layer computes. */
   readonly addendNorm: Region;
-  private readonly weights: readonly WebGpuWeight[];
-  private readonly key: string;
-  private readonly kernels = new Map<string, LayerKernel>();
-  private ready = false;
+  private readonly kernels: KernelSet;
 
   constructor(
     config: LayerConfig,
     shape: LayerShape,
     group: WeightGroup,
-    weights: readonly WebGpuWeight[],
     addendNorm: Region,
   ) {
     this.config = config;
     this.shape = shape;
     this.group = group;
-    this.weights = weights;
     this.addendNorm = addendNorm;
-    this.key = JSON.stringify(shape);
-  }
-
-  /** Whether the weights lie together and are filled; in a plan they need not. */
-  isReady({ planning }: Recorder): boolean {
-    if (planning || this.ready) return true;
-    this.ready = this.group.region.memory !== undefined &&
-      this.weights.every(({ complete }) => complete);
-    return this.ready;
+    this.kernels = new KernelSet(shape);
   }
 
   project(pending: boolean): LayerKernel {
-    return this.kernel(
+    return this.kernels.get(
       `project ${pending}`,
       () => projectKernel(this.shape, pending),
     );
   }
 
   attend(dtype: CacheDtype): LayerKernel {
-    return this.kernel(
+    return this.kernels.get(
       `attend ${dtype}`,
       () => attendKernel(this.shape, dtype),
     );
   }
 
   attentionOutput(merged: boolean): LayerKernel {
-    return this.kernel(
+    return this.kernels.get(
       `attentionOutput ${merged}`,
       () => attentionOutputKernel(this.shape, merged),
     );
   }
 
   get gateUp(): LayerKernel {
-    return this.kernel("gateUp", () => gateUpKernel(this.shape));
+    return this.kernels.get("gateUp", () => gateUpKernel(this.shape));
   }
 
   get down(): LayerKernel {
-    return this.kernel("down", () => downKernel(this.shape));
+    return this.kernels.get("down", () => downKernel(this.shape));
   }
 
   get correct(): LayerKernel {
-    return this.kernel("correct", () => correctKernel(this.shape));
+    return this.kernels.get("correct", () => correctKernel(this.shape));
   }
 
   get perLayerProjection(): LayerKernel {
-    return this.kernel(
+    return this.kernels.get(
       "perLayerProjection",
       () => perLayerProjectionKernel(this.shape),
     );
   }
 
   get finish(): LayerKernel {
-    return this.kernel("finish", () => finishKernel(this.shape));
+    return this.kernels.get("finish", () => finishKernel(this.shape));
   }
-
-  private kernel(name: string, make: () => LayerKernel): LayerKernel {
-    let kernel = this.kernels.get(name);
-    if (kernel === undefined) {
-      const key = `${name} ${this.key}`;
-      kernel = made.get(key) ?? sameStrings(make());
-      made.set(key, kernel);
-      this.kernels.set(name, kernel);
-    }
-    return kernel;
-  }
-}
-
-/** Kernels by name and shape. */
-const made = new Map<string, LayerKernel>();
-/** Their code: shapes that differ in what a kernel does not use have the same. */
-const codes = new Map<string, string>();
-
-/** The same string for the same kernel: it is the key of its pipelines. */
-function sameStrings(kernel: LayerKernel): LayerKernel {
-  const { code } = kernel;
-  const known = codes.get(code) ?? code;
-  codes.set(known, known);
-  return { ...kernel, code: known };
 }
 
 /** Plans a layer; `undefined` where there are no kernels for it, or its weights do not lie together. */
@@ -159,7 +121,7 @@ export function layerPlan(
   if (group === undefined) return undefined;
   const shape = layerShape(w, config, subgroups, group);
   const norm = w.postPerLayerInputNorm as WebGpuWeight;
-  return new LayerPlan(config, shape, group, weights, norm.parts[0]!.values);
+  return new LayerPlan(config, shape, group, norm.parts[0]!.values);
 }
 
 /** Whether kernels can be made for these sizes. */
@@ -225,30 +187,6 @@ function weightsOf(
       ] as const
       : []),
   ];
-}
-
-/** Where weights of a group lie. */
-class Places {
-  private readonly group: WeightGroup;
-
-  constructor(group: WeightGroup) {
-    this.group = group;
-  }
-
-  /** Quads before a vector. */
-  vector(weight: Weight): number {
-    const { values } = (weight as WebGpuWeight).parts[0]!;
-    return this.group.offsetOf(values) / QUAD_BYTES;
-  }
-
-  matrix(weight: Weight): MatrixPlace {
-    const { shape, format, parts } = weight as WebGpuWeight;
-    const [rows, width] = shape as readonly [number, number];
-    const { values, scales } = parts[0]!;
-    const words = (region: Region) => this.group.offsetOf(region) / WORD_BYTES;
-    const scaleWords = format === "f32" ? 0 : words(scales);
-    return { format, rows, width, values: words(values), scales: scaleWords };
-  }
 }
 
 function layerShape(

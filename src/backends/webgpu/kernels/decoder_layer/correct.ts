@@ -74,10 +74,11 @@ function activate(
   octets: Octets,
   sums: WorkgroupSums,
 ): string {
-  const ids = range(octets.count).flatMap((k) => [`a${k}`, `b${k}`]);
   const names = ["activated", "middle", "active"];
   return `${
-    names.flatMap((name) => ids.map((id) => `  var ${name}${id} = vec4f();`))
+    names.flatMap((name) =>
+      octets.ids.map((id) => `  var ${name}${id} = vec4f();`)
+    )
       .join("\n")
   }
   var feedforwardSquare = 0.0;

@@ -86,9 +86,8 @@ function cutGates(
   const pairs = gatePairs(shape);
   const parts = Math.ceil(intermediate / pairs);
   const { threads } = octets;
-  const ids = range(octets.count).flatMap((k) => [`a${k}`, `b${k}`]);
   const own = range(Math.ceil(parts / threads));
-  return `${ids.map((id) => `  var up${id} = vec4f();`).join("\n")}
+  return `${octets.ids.map((id) => `  var up${id} = vec4f();`).join("\n")}
 ${
     octets.eachQuad((q, x, id) =>
       `  ${x} = activated[${q}]; up${id} = activated[${

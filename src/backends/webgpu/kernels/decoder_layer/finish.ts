@@ -1,6 +1,6 @@
 import type { SubgroupFeatures } from "../../features.ts";
 import { kernelWgsl, WorkgroupSums } from "./kernel.ts";
-import { float, type LayerKernel, range, threadsFor } from "./layer_shape.ts";
+import { float, type LayerKernel, threadsFor } from "./layer_shape.ts";
 import { Octets } from "./products.ts";
 
 /** Sizes of {@link finishKernel}. */
@@ -22,7 +22,6 @@ export function finishKernel(
   const threads = threadsFor(hidden);
   const octets = new Octets("d", hidden, threads, threads);
   const sums = new WorkgroupSums(subgroups, threads);
-  const ids = range(octets.count).flatMap((k) => [`a${k}`, `b${k}`]);
   return {
     label: "decoderLayer finish",
     groups: streams,
@@ -37,7 +36,7 @@ export function finishKernel(
       ],
       body: [
         octets.declare(),
-        ...ids.map((id) => `  var stream${id} = vec4f();`),
+        ...octets.ids.map((id) => `  var stream${id} = vec4f();`),
         "  var square = 0.0;",
         octets.eachQuad((q, x, id) =>
           `  stream${id} = streams[group.x * ${hidden / 4}u + ${q}];

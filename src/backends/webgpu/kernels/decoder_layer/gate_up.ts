@@ -5,7 +5,6 @@ import {
   float,
   type LayerKernel,
   type LayerShape,
-  range,
   rowsFor,
   threadsFor,
 } from "./layer_shape.ts";
@@ -96,12 +95,13 @@ function joinActive(
   quads: number,
 ): string {
   const { hidden, streams, eps } = shape;
-  const ids = range(octets.count).flatMap((k) => [`a${k}`, `b${k}`]);
   const names = ["attention", "laurel", "base"];
   const factor = (squares: string) =>
     `inverseSqrt(${squares} / ${float(hidden)} + ${float(eps)})`;
   return `${
-    names.flatMap((name) => ids.map((id) => `  var ${name}${id} = vec4f();`))
+    names.flatMap((name) =>
+      octets.ids.map((id) => `  var ${name}${id} = vec4f();`)
+    )
       .join("\n")
   }
   var attentionSquare = 0.0; var laurelSquare = 0.0;

@@ -29,6 +29,12 @@ export const WEIGHT_BINDINGS: readonly KernelBinding[] = [
   { name: "vectors", element: "vec4f" },
 ];
 
+/** What a layer leaves to the next one: an addend, and the weight of its norm. */
+export const ADDEND_BINDINGS: readonly KernelBinding[] = [
+  { name: "addend", element: "vec4f" },
+  { name: "addendNorm", element: "vec4f" },
+];
+
 /** WGSL of a kernel. */
 export function kernelWgsl(
   { subgroupSize, enablesSubgroups }: SubgroupFeatures,

@@ -67,6 +67,11 @@ export class Octets {
     return lines.join("\n");
   }
 
+  /** Ends of the names of a thread's quads. */
+  get ids(): string[] {
+    return range(this.count).flatMap((k) => [`a${k}`, `b${k}`]);
+  }
+
   /** Lines for each octet that a thread has, where it has it. */
   each(lines: (k: number) => string): string {
     const { name, count, lanes, width } = this;

@@ -1,7 +1,6 @@
-import type { WeightFormat } from "../../../../core/dtype.ts";
 import { mathWgsl } from "../math.ts";
 import {
-  type KernelBinding,
+  ADDEND_BINDINGS,
   kernelWgsl,
   WEIGHT_BINDINGS,
   WorkgroupSums,
@@ -10,22 +9,21 @@ import {
   costOf,
   type LayerKernel,
   type LayerShape,
-  type MatrixPlace,
-  rowsFor,
   threadsFor,
 } from "./layer_shape.ts";
-import {
-  Octets,
-  RowProducts,
-  type RowProductsOptions,
-  rowsOf,
-} from "./products.ts";
+import { Octets, RowProducts } from "./products.ts";
 import {
   coefficients,
   loadStreams,
   predictActive,
   writeSlice,
 } from "./project_streams.ts";
+import {
+  chooseMatrix,
+  chosenMatrix,
+  type SharedMatrix,
+  shareRows,
+} from "./row_share.ts";
 
 /** Workgroups that are wanted, and most rows of one. */
 const GROUPS = 128;
@@ -51,7 +49,7 @@ export function projectKernel(
 ): LayerKernel {
   const { hidden, streams, subgroups } = shape;
   const threads = threadsFor(hidden);
-  const share = shareRows(projections(shape));
+  const share = shareRows(projections(shape), GROUPS, MOST_ROWS);
   const { rows, groups } = share;
   const octets = new Octets("d", hidden, threads, threads);
   const products = new RowProducts({
@@ -99,11 +97,6 @@ export function projectKernel(
   };
 }
 
-const ADDEND_BINDINGS: readonly KernelBinding[] = [
-  { name: "addend", element: "vec4f" },
-  { name: "addendNorm", element: "vec4f" },
-];
-
 /** Elements of `projected`. */
 export function projectedSize(
   { heads, kvHeads, headDim, rank }: LayerShape,
@@ -111,13 +104,7 @@ export function projectedSize(
   return (heads + 2 * kvHeads) * headDim + rank;
 }
 
-/** A matrix and where its outputs begin. */
-interface Projection {
-  readonly matrix: MatrixPlace;
-  readonly output: number;
-}
-
-function projections(shape: LayerShape): Projection[] {
+function projections(shape: LayerShape): SharedMatrix[] {
   const { heads, kvHeads, headDim, qProj, keyValue, laurelLeft } = shape;
   const [q, kv] = [heads * headDim, kvHeads * headDim];
   return [
@@ -130,70 +117,4 @@ function projections(shape: LayerShape): Projection[] {
       : []),
     { matrix: laurelLeft, output: q + 2 * kv },
   ];
-}
-
-/** How workgroups share the rows of all matrices: each has rows of one. */
-interface RowShare {
-  readonly matrices: readonly Projection[];
-  /** Rows of a workgroup. */
-  readonly rows: number;
-  /** Workgroups of each matrix, and in all. */
-  readonly counts: readonly number[];
-  readonly groups: number;
-  /** Of the matrices, each once. */
-  readonly formats: readonly WeightFormat[];
-}
-
-function shareRows(matrices: readonly Projection[]): RowShare {
-  const all = matrices.map(({ matrix }) => matrix.rows);
-  const rows = rowsFor(sum(all), GROUPS, MOST_ROWS);
-  const counts = all.map((count) => Math.ceil(count / rows));
-  const formats = [...new Set(matrices.map(({ matrix }) => matrix.format))];
-  return { matrices, rows, counts, groups: sum(counts), formats };
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
-}
-
-/** Products with the matrix that `chooseMatrix` has chosen. */
-function chosenMatrix(
-  { formats }: RowShare,
-  width: number,
-): Pick<RowProductsOptions, "formats" | "row" | "source"> {
-  const place = { width, values: "valueWords", scales: "scaleWords" };
-  return {
-    formats,
-    row: (index) => `min(first + ${index}, matrixRows - 1u)`,
-    source: (rows, lines) =>
-      formats.map((format, i) => {
-        const body = lines({ format, ...place }, rows);
-        return formats.length === 1
-          ? body
-          : `  if (formatIndex == ${i}u) {\n${body}\n  }`;
-      }).join("\n"),
-  };
-}
-
-/** Which rows of which matrix a workgroup has. */
-function chooseMatrix({ matrices, counts, rows, formats }: RowShare): string {
-  const lines = [
-    "first",
-    "matrixRows",
-    "valueWords",
-    "scaleWords",
-    "firstOutput",
-    "formatIndex",
-  ].map((name) => `  var ${name} = 0u;`);
-  let begin = 0;
-  matrices.forEach(({ matrix, output }, i) => {
-    const { values, scales } = rowsOf(matrix);
-    lines.push(`  ${i > 0 ? "else " : ""}if (group.x < ${begin + counts[i]!}u) {
-    first = (group.x - ${begin}u) * ${rows}u; matrixRows = ${matrix.rows}u;
-    valueWords = ${values}; scaleWords = ${scales};
-    firstOutput = ${output}u; formatIndex = ${formats.indexOf(matrix.format)}u;
-  }`);
-    begin += counts[i]!;
-  });
-  return lines.join("\n");
 }

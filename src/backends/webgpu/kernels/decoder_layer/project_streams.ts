@@ -15,9 +15,8 @@ export function loadStreams(
     ) => [`stream${j}`, `streams[${j * hidden / 4}u + `]),
     ...(pending ? [["added", "addend["]] : []),
   ] as const;
-  const ids = range(octets.count).flatMap((k) => [`a${k}`, `b${k}`]);
   const declared = names.flatMap(([name]) =>
-    ids.map((id) => `  var ${name}${id} = vec4f();`)
+    octets.ids.map((id) => `  var ${name}${id} = vec4f();`)
   );
   return `${declared.join("\n")}
 ${
@@ -110,11 +109,7 @@ ${sums.lines([["activeSquares", "activeSquare"]])}
   let activeFactor = inverseSqrt(activeSquares / ${float(hidden)} + ${
     float(eps)
   });
-${
-    range(octets.count).flatMap((k) => [`a${k}`, `b${k}`]).map((id) =>
-      `  var active${id} = vec4f();`
-    ).join("\n")
-  }
+${octets.ids.map((id) => `  var active${id} = vec4f();`).join("\n")}
 ${
     octets.eachQuad((q, x, id) =>
       `  active${id} = ${x}; ${x} *= activeFactor * vectors[${inputNorm}u + ${q}];`

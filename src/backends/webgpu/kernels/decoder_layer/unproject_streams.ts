@@ -1,0 +1,83 @@
+import {
+  ADDEND_BINDINGS,
+  kernelWgsl,
+  WEIGHT_BINDINGS,
+  WorkgroupSums,
+} from "./kernel.ts";
+import { costOf, float, type LayerKernel, threadsFor } from "./layer_shape.ts";
+import { Octets, RowProducts } from "./products.ts";
+import { chooseMatrix, chosenMatrix } from "./row_share.ts";
+import { shareProjections, type StreamsShape } from "./streams_shape.ts";
+
+/**
+ * WGSL of the first kernel after the layers: each of the `streams` `[A, D]` but
+ * the first meets its projection. With `pending` the last layer left `addend`
+ * `[D]`, which goes with weight `addendNorm` into them. Writes `projected`
+ * `[A - 1, D]`, raw.
+ */
+export function unprojectStreamsKernel(
+  shape: StreamsShape,
+  pending: boolean,
+): LayerKernel {
+  const { hidden, subgroups, projections } = shape;
+  const threads = threadsFor(hidden);
+  const share = shareProjections(shape);
+  const octets = new Octets("d", hidden, threads, threads);
+  const sums = new WorkgroupSums(subgroups, threads);
+  const products = new RowProducts({
+    octets,
+    subgroups,
+    rows: share.rows,
+    ...chosenMatrix(share, hidden),
+  });
+  const body = [
+    chooseMatrix(share),
+    octets.declare(),
+    products.before(),
+    octets.eachQuad((q, x) =>
+      `  ${x} = streams[(firstOutput + ${hidden}u) / 4u + ${q}];`
+    ),
+    pending ? addAddend(shape, octets, sums) : "",
+    products.after(),
+    `  if (thread < ${share.rows}u && first + thread < matrixRows) {
+    projected[firstOutput + first + thread] = dTotal(thread);
+  }`,
+  ];
+  return {
+    label: "mergeStreams project",
+    groups: share.groups,
+    cost: costOf(projections),
+    code: kernelWgsl(subgroups, {
+      threads,
+      bindings: [
+        { name: "streams", element: "vec4f" },
+        ...(pending ? ADDEND_BINDINGS : []),
+        ...WEIGHT_BINDINGS,
+        { name: "projected", element: "f32", writes: true },
+      ],
+      declarations: [sums.declaration(), products.declaration()],
+      body,
+    }),
+  };
+}
+
+function addAddend(
+  { hidden, normEps }: StreamsShape,
+  octets: Octets,
+  sums: WorkgroupSums,
+): string {
+  const added = octets.eachQuad((q, _, id) =>
+    `  { let added = addend[${q}]; square += dot(added, added); added${id} = added; }`
+  );
+  const declared = octets.ids.map((id) => `  var added${id} = vec4f();`);
+  return `${declared.join("\n")}
+  var square = 0.0;
+${added}
+${sums.lines([["squares", "square"]])}
+  let factor = inverseSqrt(squares / ${float(hidden)} + ${float(normEps)});
+${
+    octets.eachQuad((q, x, id) =>
+      `  ${x} += added${id} * factor * addendNorm[${q}];`
+    )
+  }`;
+}

@@ -1,0 +1,43 @@
+// What comes before and after the decoder's layers as one operation each. The
+// definitions are `embedStreams()` and `mergeStreams()` in
+// `models/gemma3n/text_model.ts`, made of other operations.
+import type { Tensor, Weight } from "./ops.ts";
+
+/** Weights of {@link EmbedStreamsOp}. The same record each time. */
+export interface EmbedStreamsWeights {
+  readonly altupProjections: readonly Weight[]; // A - 1 of [D, D]
+}
+
+/** Weights of {@link MergeStreamsOp}. The same record each time. */
+export interface MergeStreamsWeights {
+  readonly altupUnembedProjections: readonly Weight[]; // A - 1 of [D, D]
+  readonly norm: Weight; // [D]
+}
+
+/** What magnitudes and the norm are kept from dividing by. */
+export interface StreamsEpsilons {
+  readonly magnitude: number;
+  readonly norm: number;
+}
+
+/**
+ * AltUp's streams, `[T, D] -> [A, T, D]`: the embeddings, and their projections
+ * with their magnitude. `undefined`, and nothing recorded, where the device has
+ * no kernels for it.
+ */
+export type EmbedStreamsOp = (
+  w: EmbedStreamsWeights,
+  embeds: Tensor,
+  eps: StreamsEpsilons,
+) => Tensor | undefined;
+
+/**
+ * The mean of AltUp's streams, each projected back and with the magnitude of the
+ * first, and normed: `[A, T, D] -> [T, D]`. `undefined`, and nothing recorded,
+ * where the device has no kernels for it.
+ */
+export type MergeStreamsOp = (
+  w: MergeStreamsWeights,
+  x: Tensor,
+  eps: StreamsEpsilons,
+) => Tensor | undefined;
