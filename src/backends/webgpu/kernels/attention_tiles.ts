@@ -4,6 +4,7 @@ import { finish } from "./attention_tiles/result.ts";
 import {
   DEPTH,
   KEYS,
+  PART,
   range,
   resultShape,
   ROWS,
@@ -130,7 +131,8 @@ const LOWEST = -3.4e38;
 const WIDTH = ${width}u;
 const VECTORS = ${kvWidth(width) / 4}u;
 
-var<workgroup> tile: array<vec4f, ${TILE}>;            // [d, query], [d, key]; [key, d]
+// [d, query], [d, key]; then [key, d]
+var<workgroup> tile: array<array<vec4f, ${PART}>, ${TILE / PART}>;
 var<workgroup> weights: array<vec4f, ${ROWS * STRIDE}>; // [query, key / 4]
 var<workgroup> factors: array<f32, ${ROWS}>;
 

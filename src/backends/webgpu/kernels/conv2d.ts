@@ -20,10 +20,8 @@ const ELEMENTS = ["x", "y", "z", "w"] as const;
  * is 4 where it divides C, so that four k are one load, else 1.
  *
  * A thread has 8 places of 4 outputs, in registers; 32 consecutive threads cover
- * 4 places and 8 outputs. In workgroup memory a tile is `[k / 4, row]` with a
- * gap of two after each k, so that neither stores nor loads of neighbouring
- * threads meet in a bank. The loads of a step are under way while the one before
- * is multiplied.
+ * 4 places and 8 outputs. Workgroup memory is that of matmul_tiles.ts. The loads
+ * of a step are under way while the one before is multiplied.
  *
  * Dispatch: `grid()` of ceil(Y' * X' / 128) x ceil(O / 64) workgroups, those of
  * the same places after another.
@@ -60,10 +58,9 @@ struct Params {
 @group(0) @binding(3) var<uniform> params: Params;
 
 const DEPTH = ${DEPTH}u;
-const PLACE_STRIDE = ${CONV2D_PLACES + 2}u;
-const OUTPUT_STRIDE = ${CONV2D_OUTPUTS + 2}u;
-var<workgroup> patches: array<vec4f, ${DEPTH * (CONV2D_PLACES + 2)}>;
-var<workgroup> filters: array<vec4f, ${DEPTH * (CONV2D_OUTPUTS + 2)}>;
+// [k / 4, place or output of a thread, thread]
+var<workgroup> patches: array<array<array<vec4f, ${SIDE}>, ${ROWS_PER_THREAD}>, ${DEPTH}>;
+var<workgroup> filters: array<array<array<vec4f, ${SIDE}>, ${COLUMNS_PER_THREAD}>, ${DEPTH}>;
 
 // An element of a window: its channel and its place in the filter.
 struct Element { channel: u32, tap: u32, row: u32, column: u32 }
@@ -104,6 +101,8 @@ fn main(
   // What this thread loads of each step.
   let depth = thread % DEPTH;
   let loaded = thread / DEPTH;
+  let own = loaded / ${SIDE}u;
+  let slot = (loaded % ${SIDE}u) ^ (2u * depth);
   var next = fourFrom(depth);
 ${
     lines(placeLoads, (i) =>
@@ -126,15 +125,13 @@ ${lines(rows, (i) => `  var sum${i} = vec4f();`)}
     workgroupBarrier();
 ${
     lines(placeLoads, (i) =>
-      `    patches[depth * PLACE_STRIDE + loaded + ${
-        i * perPass
-      }u] = nextPatch${i};`)
+      `    patches[depth][own + ${i * perPass / SIDE}u][slot] = nextPatch${i};`)
   }
 ${
     lines(outputLoads, (i) =>
-      `    filters[depth * OUTPUT_STRIDE + loaded + ${
-        i * perPass
-      }u] = nextFilter${i};`)
+      `    filters[depth][own + ${
+        i * perPass / SIDE
+      }u][slot] = nextFilter${i};`)
   }
     workgroupBarrier();
     next = fourAfter(next);
@@ -148,9 +145,7 @@ ${
       `    {
 ${
         lines(columns, (j) =>
-          `      let f${j} = filters[${k}u * OUTPUT_STRIDE + tx + ${
-            j * SIDE
-          }u];`)
+          `      let f${j} = filters[${k}][${j}][tx ^ ${2 * k}u];`)
       }
 ${
         lines(ELEMENTS, (e) =>
@@ -162,11 +157,9 @@ ${
       }
 ${
         lines(rows, (i) =>
-          `      let p${i} = patches[${k}u * PLACE_STRIDE + ty + ${i * SIDE}u];
+          `      let p${i} = patches[${k}][${i}][ty ^ ${2 * k}u];
       ${
-            ELEMENTS.map((e) =>
-              `sum${i} += p${i}.${e} * ${e};`
-            ).join(" ")
+            ELEMENTS.map((e) => `sum${i} += p${i}.${e} * ${e};`).join(" ")
           }`)
       }
     }`)

@@ -1,4 +1,4 @@
-import { DEPTH, KEYS, range, ROWS, STRIDE } from "./sizes.ts";
+import { DEPTH, KEYS, PART, range, ROWS, STRIDE, tileAt } from "./sizes.ts";
 
 /** Two queries and four keys a thread; the next step is loaded meanwhile. */
 export function scoreStage(vectors: number): string {
@@ -25,14 +25,15 @@ ${load("0u")}
       workgroupBarrier();
 ${
     range(2).map((i) =>
-      `      tile[column * ${ROWS}u + ((loaded + ${
-        16 * i
-      }u) ^ column)] = nextQuery${i};
-      tile[${
-        DEPTH * ROWS
-      }u + column * ${KEYS}u + ((loaded % 4u * 8u + loaded / 4u + ${
-        4 * i
-      }u) ^ column)] = nextKey${i};`
+      `      ${
+        tileAt(`column * ${ROWS}u + ((loaded + ${16 * i}u) ^ column)`)
+      } = nextQuery${i};
+      ${
+        tileAt(
+          `${DEPTH * ROWS}u + column * ${KEYS}u + ` +
+            `((loaded % 4u * 8u + loaded / 4u + ${4 * i}u) ^ column)`,
+        )
+      } = nextKey${i};`
     ).join("\n")
   }
       workgroupBarrier();
@@ -51,11 +52,12 @@ ${range(DEPTH).map(step).join("\n")}
 
 /** Multiplies vector `d` of two queries and four keys. */
 function step(d: number): string {
-  const key = (j: number) =>
-    `tile[${DEPTH * ROWS + d * KEYS + 8 * j}u + (tx ^ ${d}u)]`;
+  const at = (first: number, thread: string) =>
+    `tile[${Math.floor(first / PART)}][${first % PART}u + (${thread} ^ ${d}u)]`;
+  const key = (j: number) => at(DEPTH * ROWS + d * KEYS + 8 * j, "tx");
   return `      {
-        let a = tile[${d * ROWS}u + (ty ^ ${d}u)];
-        let b = tile[${d * ROWS + 16}u + (ty ^ ${d}u)];
+        let a = ${at(d * ROWS, "ty")};
+        let b = ${at(d * ROWS + 16, "ty")};
 ${range(4).map((j) => `        let k${j} = ${key(j)};`).join("\n")}
 ${
     ["x", "y", "z", "w"].map((e) =>

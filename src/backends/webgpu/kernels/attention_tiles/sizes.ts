@@ -10,6 +10,8 @@ export const THREADS = 128;
 export const DEPTH = 8;
 /** Vectors of the memory that queries and keys, then values pass through. */
 export const TILE = DEPTH * (ROWS + KEYS);
+/** Vectors of a part of it: a constant part needs no care to stay within bounds. */
+export const PART = 16;
 /** Vectors between rows of weights: one more keeps four rows in different banks. */
 export const STRIDE = KEYS / 4 + 1;
 const VALUE_KEYS = [8, 4];
@@ -17,6 +19,11 @@ const VALUE_KEYS = [8, 4];
 /** Keys whose values, of so many vectors, pass at a time; 0 where not even four fit. */
 export function valueKeys(vectors: number): number {
   return VALUE_KEYS.find((keys) => keys * vectors <= TILE) ?? 0;
+}
+
+/** A vector of the tile. */
+export function tileAt(index: string): string {
+  return `tile[(${index}) / ${PART}u][(${index}) % ${PART}u]`;
 }
 
 /** How threads divide the result, `[query, vector of four]`. */

@@ -4,6 +4,7 @@ import {
   resultShape,
   STRIDE,
   THREADS,
+  tileAt,
   valueKeys,
 } from "./sizes.ts";
 
@@ -22,7 +23,7 @@ export function valueStage(vectors: number): string {
   const store = loads.map((i) => {
     const index = `thread + ${i * THREADS}u`;
     const guard = isWhole ? "" : `if (${index} < ${keys * vectors}u) `;
-    return `${guard}{ tile[${index}] = nextValue${i}; }`;
+    return `${guard}{ ${tileAt(index)} = nextValue${i}; }`;
   }).join("\n      ");
   return `
     ${loads.map((i) => `var nextValue${i}: vec4f;`).join(" ")}
@@ -51,7 +52,7 @@ function fourKeys(g: number, vectors: number): string {
     const isWhole = columns * (c + 1) <= vectors;
     const column = `cx + ${columns * c}u`;
     const inside = isWhole ? column : `min(${column}, ${vectors - 1}u)`;
-    return `tile[${(4 * g + k) * vectors}u + ${inside}]`;
+    return tileAt(`${(4 * g + k) * vectors}u + ${inside}`);
   };
   return `      {
 ${
