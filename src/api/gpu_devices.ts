@@ -5,6 +5,7 @@ import type { Device } from "../ops/device.ts";
 import type { Platform } from "../platform/platform.ts";
 import { isSoftware } from "../backends/webgpu/adapter.ts";
 import type { WebGpuContext } from "../backends/webgpu/context.ts";
+import type { WebGpuDevice } from "../backends/webgpu/device.ts";
 import type { GpuInfo } from "../backends/webgpu/gpu_info.ts";
 
 /** A GPU the caller brings: the entry to all of them, or one that is open. */
@@ -16,17 +17,27 @@ export function isGpuOption(device: unknown): device is GpuOption {
     ("requestAdapter" in device || "createCommandEncoder" in device);
 }
 
-/** The GPUs of devices. */
-const contexts = new WeakMap<Device, WebGpuContext>();
+/** The devices that were made, and their GPUs. */
+const made = new WeakMap<Device, MadeDevice>();
+
+interface MadeDevice {
+  readonly device: WebGpuDevice;
+  readonly context: WebGpuContext;
+}
 
 /** What the GPU of a device is; `undefined` where it computes on the processor. */
 export async function deviceGpuInfo(
   device: Device,
 ): Promise<GpuInfo | undefined> {
-  const context = contexts.get(device);
-  if (context === undefined) return undefined;
+  const known = made.get(device);
+  if (known === undefined) return undefined;
   const { gpuInfo } = await import("../backends/webgpu/gpu_info.ts");
-  return await gpuInfo(context);
+  return await gpuInfo(known.context);
+}
+
+/** A device as one on a GPU; `undefined` where it computes on the processor. */
+export function asWebGpuDevice(device: Device): WebGpuDevice | undefined {
+  return made.get(device)?.device;
 }
 
 /** Makes devices that share a GPU. */
@@ -58,7 +69,7 @@ export class GpuDevices {
         context,
         onDispose: () => void this.release(),
       });
-      contexts.set(device, context);
+      made.set(device, { device, context });
       return device;
     } catch (error) {
       await this.release();

@@ -10,10 +10,10 @@ import type { ModelSource } from "../hub/source.ts";
 import { openCheckpoint } from "../io/checkpoint.ts";
 import { checkpointNames } from "../models/gemma3n/checkpoint_names.ts";
 import type { Gemma3nConfig } from "../models/gemma3n/config.ts";
-import { Decoder } from "../models/gemma3n/decoder.ts";
-import type { DeviceName } from "../ops/device.ts";
+import { Decoder, type DecoderOptions } from "../models/gemma3n/decoder.ts";
+import type { Device, DeviceName } from "../ops/device.ts";
 import { decoderOptions } from "./decoder_options.ts";
-import { deviceGpuInfo } from "./gpu_devices.ts";
+import { asWebGpuDevice, deviceGpuInfo } from "./gpu_devices.ts";
 import { countParameters, deviceFactory, resolveDtype } from "./devices.ts";
 import { defaultModel } from "./default_model.ts";
 import { readConfig } from "./model_config.ts";
@@ -41,9 +41,16 @@ export interface ModelInfo {
   readonly device: DeviceName;
   /** The GPU, where it would compute on one. */
   readonly gpu?: GpuInfo | undefined;
+  /**
+   * How often each kernel of the GPU runs for a token, where it would compute on
+   * one. Kernels are called as the operation they are of.
+   */
+  readonly kernels?: Readonly<Record<string, number>> | undefined;
   /** Bytes of memory that the text decoder takes, as it would be loaded. */
   readonly memory: {
     readonly weights: number;
+    /** Of `weights`: those that are left out where the GPU has too little. */
+    readonly optionalWeights: number;
     readonly kv: number;
     readonly activations: number;
   };
@@ -85,7 +92,17 @@ export async function modelInfo(
   const sizes = decoderOptions(config, options, format);
   await using measured = await createDevice();
   const names = await checkpointNames(checkpoint, config);
-  new Decoder(measured, checkpoint, names, config, sizes).plan();
+  const decoder = (device: Device, sizes: DecoderOptions) =>
+    new Decoder(device, checkpoint, names, config, sizes);
+  decoder(measured, sizes).plan();
+  const gpuDevice = asWebGpuDevice(measured);
+  let kernels: ModelInfo["kernels"];
+  if (gpuDevice) {
+    // All of its steps have one row, the first one no picture or sound.
+    await using single = await createDevice();
+    decoder(single, { ...sizes, prefillChunk: 1 }).plan();
+    kernels = Object.fromEntries(asWebGpuDevice(single)!.planned[0]!);
+  }
   const storedBytes: Partial<Record<CheckpointDtype, number>> = {};
   for (const name of checkpoint.names()) {
     const { dtype, shape, rows, rowBytes } = checkpoint.get(name);
@@ -103,6 +120,10 @@ export async function modelInfo(
     cacheDtype: sizes.cacheDtype,
     device: measured.name,
     gpu: await deviceGpuInfo(measured),
-    memory: measured.requiredBytes(),
+    kernels,
+    memory: {
+      ...measured.requiredBytes(),
+      optionalWeights: gpuDevice?.optionalBytes ?? 0,
+    },
   };
 }

@@ -57,9 +57,9 @@ function modelRows(info: ModelInfo): Row[] {
   ];
 }
 
-/** What the memory is too small for. */
+/** What need not fit, and what the memory is too small for. */
 function memoryRows({ device, gpu, memory }: ModelInfo): Row[] {
-  const { weights, kv, activations } = memory;
+  const { weights, kv, activations, optionalWeights } = memory;
   if (device === "wasm" && weights + kv + activations > MAX_WASM_BYTES) {
     return [["", "which is more than the 4 GiB of a WebAssembly memory"]];
   }
@@ -67,11 +67,36 @@ function memoryRows({ device, gpu, memory }: ModelInfo): Row[] {
     const most = megabytes(gpu.limits.maxBufferSize);
     return [["", `of which the cache is more than the GPU's ${most} a buffer`]];
   }
+  if (optionalWeights > 0) {
+    const bytes = megabytes(optionalWeights);
+    return [[
+      "",
+      `of which ${bytes} of per-layer embeddings stay in the file where the GPU has no room`,
+    ]];
+  }
   return [];
 }
 
-function deviceRows({ device, gpu }: ModelInfo): Row[] {
-  return [["Device", device], ...gpu ? gpuRows(gpu) : []];
+function deviceRows({ device, gpu, kernels }: ModelInfo): Row[] {
+  return [
+    ["Device", device],
+    ...gpu ? gpuRows(gpu) : [],
+    ...kernels ? [kernelsRow(kernels)] : [],
+  ];
+}
+
+/** Kernels of a token by their operations, the most frequent ones first. */
+function kernelsRow(kernels: Readonly<Record<string, number>>): Row {
+  const counts = new Map<string, number>();
+  let total = 0;
+  for (const [kernel, count] of Object.entries(kernels)) {
+    const [operation = ""] = kernel.split(" ");
+    counts.set(operation, (counts.get(operation) ?? 0) + count);
+    total += count;
+  }
+  const listed = [...counts].sort(([, a], [, b]) => b - a)
+    .map(([operation, count]) => `${count} of ${operation}`);
+  return ["Kernels", `${total} a token: ${listed.join(", ")}`];
 }
 
 function gpuRows({ limits, features, ...gpu }: GpuInfo): Row[] {

@@ -62,9 +62,15 @@ if (GPU) {
       for (const label of ["Device +webgpu", "GPU ", "Limits ", "Features "]) {
         assert.match(stdout, new RegExp(`^${label}`, "m"));
       }
-      const { gpu } = JSON.parse(
+      const { gpu, kernels, memory, config } = JSON.parse(
         (await info("--device", "webgpu", "--json")).stdout,
       );
+      const counts = Object.values(kernels) as number[];
+      const total = counts.reduce((sum, count) => sum + count, 0);
+      assert.ok(total > config.textConfig.numHiddenLayers);
+      assert.match(stdout, new RegExp(`^Kernels +${total} a token: `, "m"));
+      assert.ok(memory.optionalWeights > 0);
+      assert.ok(memory.optionalWeights < memory.weights);
       const { subgroups, shaderF16, timestampQuery } = gpu.features;
       assert.equal(subgroups.size, GPU.subgroups.subgroupSize);
       assert.equal(subgroups.works, subgroups.size > 0);

@@ -40,7 +40,9 @@ export interface WebGpuDeviceOptions {
 }
 
 /** Makes a device that computes on a GPU, in float32. */
-export function createWebGpuDevice(options: WebGpuDeviceOptions): Device {
+export function createWebGpuDevice(
+  options: WebGpuDeviceOptions,
+): WebGpuDevice {
   return new WebGpuDevice(options);
 }
 
@@ -55,8 +57,11 @@ interface StepOptions extends SubmitOptions {
   readonly waits: boolean;
 }
 
-class WebGpuDevice implements Device {
+/** A device on a GPU. */
+export class WebGpuDevice implements Device {
   readonly name = "webgpu";
+  /** How often each kernel runs, of each step that was planned. */
+  readonly planned: ReadonlyMap<string, number>[] = [];
   readonly ops: Ops;
   readonly tokens: TokenOps;
   private readonly context: WebGpuContext;
@@ -118,12 +123,25 @@ class WebGpuDevice implements Device {
     try {
       for (const x of record()) recorder.keep(x);
       slots.place(recorder.buffers, recorder.dispatches.length);
+      const kernels = new Map<string, number>();
+      for (const { label } of recorder.dispatches) {
+        kernels.set(label, (kernels.get(label) ?? 0) + 1);
+      }
+      this.planned.push(kernels);
       this.uploadBytes = Math.max(this.uploadBytes, recorder.uploads.bytes);
       this.activationBytes = slots.bytes +
         Math.ceil(this.uploadBytes * PLAN_MARGIN);
     } finally {
       recorder.endStep();
     }
+  }
+
+  /** Bytes of {@link requiredBytes} for weights that may be left out. */
+  get optionalBytes(): number {
+    return this.weights.reduce(
+      (sum, { optional, bytes }) => sum + (optional ? bytes : 0),
+      0,
+    );
   }
 
   requiredBytes(): MemoryBytes {
