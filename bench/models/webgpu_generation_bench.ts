@@ -1,12 +1,18 @@
-// Greedy generation of released shapes on the GPU, with random weights that are
-// made here: tokens that the host chooses from logits, and tokens that the GPU
-// chooses, 1, 4, 8 and 16 before the host hears of them. The ways take turns, and
-// all must choose the same ids.
+// Generation of released shapes on the GPU, with random weights that are made
+// here: tokens that the host chooses from logits, and tokens that the GPU chooses,
+// some before the host hears of them; the likeliest ones, and samples. The ways
+// take turns, and must choose the same ids.
 //
 //   deno run -A --no-check bench/models/webgpu_generation_bench.ts [--tiny] [e2b] [e4b]
 import { openGpu } from "../../src/backends/webgpu/context.ts";
 import { createWebGpuDevice } from "../../src/backends/webgpu/device.ts";
-import { argmax } from "../../src/generation/choice.ts";
+import type { NoiseKey, TokenSampling } from "../../src/core/random.ts";
+import { argmax, sampleToken } from "../../src/generation/choice.ts";
+import {
+  applyTemperature,
+  keepTopK,
+  keepTopP,
+} from "../../src/generation/warpers.ts";
 import { DecoderSteps } from "../../src/models/gemma3n/decoder_step.ts";
 import { PerLayerEmbeddings } from "../../src/models/gemma3n/per_layer_inputs.ts";
 import {
@@ -29,8 +35,19 @@ import {
 
 /** Tokens of a run at most. */
 const SLOTS = 16;
-/** How many tokens come together; 0 is the host's choice. */
-const WAYS = [0, 1, 4, 8, 16];
+/** How tokens are chosen. */
+interface Way {
+  /** How many the GPU chooses in a run; 0 is the host's choice. */
+  readonly run: number;
+  readonly sampling?: TokenSampling;
+}
+
+const SAMPLING: TokenSampling = { temperature: 1, topK: 64, topP: 0.95 };
+const WAYS: readonly Way[] = [
+  ...[0, 1, 4, 8, 16].map((run) => ({ run })),
+  ...[0, 8].map((run) => ({ run, sampling: SAMPLING })),
+];
+const NOISE = { seed: 1, stream: 0 };
 /** Turns of each way; the first one is not counted. */
 const TURNS = 4;
 
@@ -98,28 +115,31 @@ async function benchContext(
   tokens: number,
 ): Promise<void> {
   const times = WAYS.map((): number[] => []);
-  let expected = "";
+  const expected = new Map<boolean, string>();
   for (let turn = 0; turn < TURNS; turn++) {
     for (const [i, way] of WAYS.entries()) {
       const started = performance.now();
       const ids = await generate(loaded, tokens, way);
       const time = performance.now() - started;
       loaded.cache.crop(at);
-      expected ||= ids.join();
-      if (ids.join() !== expected) {
-        throw new Error(`Other ids with ${way} at a time: ${ids}`);
+      const samples = way.sampling !== undefined;
+      const others = expected.get(samples) ?? ids.join();
+      expected.set(samples, others);
+      if (ids.join() !== others) {
+        throw new Error(`Other ids in runs of ${way.run}: ${ids}`);
       }
       if (turn > 0) times[i]!.push(time / tokens);
     }
   }
-  for (const [i, way] of WAYS.entries()) {
+  for (const [i, { run, sampling }] of WAYS.entries()) {
     const best = Math.min(...times[i]!);
-    const chooser = way === 0 ? "host chooses" : `GPU chooses, ${way} a run`;
+    const chooser = run === 0 ? "host" : `GPU, ${run} a run`;
+    const what = sampling ? "sampled" : "chosen";
     console.log(
-      `${loaded.size.name.padEnd(6)} ${`at ${at}, ${chooser}`.padEnd(30)} ` +
+      `${loaded.size.name.padEnd(6)} ` +
+        `${`at ${at}, ${what} by the ${chooser}`.padEnd(38)} ` +
         `${(1000 / best).toFixed(1)} tok/s, ${best.toFixed(3)} ms ` +
-        `(median ${median(times[i]!).toFixed(3)}), ` +
-        `${(Math.min(...times[0]!) / best).toFixed(2)} times the host's`,
+        `(median ${median(times[i]!).toFixed(3)})`,
     );
   }
 }
@@ -128,19 +148,18 @@ async function benchContext(
 async function generate(
   { steps, cache }: Loaded,
   tokens: number,
-  way: number,
+  { run, sampling }: Way,
 ): Promise<number[]> {
   const ids = [1];
   while (ids.length <= tokens) {
     const id = ids.at(-1)!;
-    if (way > 0) {
-      const count = Math.min(way, tokens + 1 - ids.length);
-      const [chosen] = await runTokens(steps, [{ cache, id }], count, {
-        rows: 1,
-        fastPrefill: true,
-      });
+    if (run > 0) {
+      const count = Math.min(run, tokens + 1 - ids.length);
+      const inputs = [{ cache, id, noise: NOISE }];
+      const options = { rows: 1, fastPrefill: true, sampling };
+      const [chosen] = await runTokens(steps, inputs, count, options);
       ids.push(...chosen!);
-      continue;
+      if (chosen!.length > 0) continue; // else the GPU could not decide
     }
     cache.reserve(1);
     const input = { cache, ids: Int32Array.of(id) };
@@ -154,9 +173,25 @@ async function generate(
       outputHiddenStates: false,
     });
     cache.advance(input.ids);
-    ids.push(argmax(kept));
+    ids.push(
+      sampling
+        ? sampleOnHost(kept, sampling, { ...NOISE, step: cache.length })
+        : argmax(kept),
+    );
   }
   return ids;
+}
+
+function sampleOnHost(
+  logits: Float32Array,
+  { temperature, topK, topP }: TokenSampling,
+  key: NoiseKey,
+): number {
+  const context = { inputIds: new Int32Array(0), promptLength: 0 };
+  if (temperature !== 1) applyTemperature(temperature)(logits, context);
+  keepTopK(topK)(logits, context);
+  keepTopP(topP)(logits, context);
+  return sampleToken(logits, key);
 }
 
 function median(values: readonly number[]): number {
