@@ -20,6 +20,7 @@ each other:
 """
 
 import argparse
+import gc
 import logging
 import statistics
 import time
@@ -288,13 +289,14 @@ def main():
     bench = Bench(args)
     gpu = torch.cuda.get_device_name() if bench.device.type == "cuda" else args.device
     print(f"{gpu}, torch {torch.__version__}, transformers {transformers.__version__}, {args.dtype}")
-    with torch.inference_mode():
+    with torch.no_grad():  # as generate() has it
         if parts & {"decode", "compiled", "prefill"}:
             if args.tiny:
                 bench_decoder(bench, "tiny", tiny_config(), parts)
             for size in [] if args.tiny else args.sizes.split(","):
                 bench_decoder(bench, size.upper(), released_config(size), parts)
                 torch._dynamo.reset()
+                gc.collect()
                 if bench.device.type == "cuda":
                     torch.cuda.empty_cache()
         if parts & {"picture", "sound"}:
