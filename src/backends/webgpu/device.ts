@@ -300,8 +300,7 @@ export class WebGpuDevice implements Device {
     const { context, recorder } = this;
     const { gpu } = context;
     await context.checked("run a step", () => {
-      const encoder = gpu.createCommandEncoder();
-      encodeDispatches(context, encoder, recorder, slice);
+      const encoder = encodeDispatches(context, recorder, slice);
       if (target) encodeCopies(encoder, recorder, kept, target);
       gpu.queue.submit([encoder.finish()]);
     });
