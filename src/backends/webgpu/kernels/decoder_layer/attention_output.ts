@@ -15,7 +15,7 @@ const MOST_ROWS = 16;
 /** Most splits of the keys that this kernel merges: every workgroup does it. */
 export const MERGED_SPLITS = 16;
 /** Splits whose loads are under way together. */
-const UNROLLED = 4;
+const UNROLLED = 8;
 
 /**
  * WGSL of a layer's third kernel: attention's output projection, beside the right
@@ -115,27 +115,34 @@ function loadVectors(
 ${attended.eachQuad((q, x) => `  ${x} = mergedQuad(${q});`)}`;
 }
 
-/** A quad of what attention gives, from what each split of the keys found. */
+/**
+ * A quad of what attention gives, from what each split of the keys found. What
+ * splits lack is read again, with a factor of nothing, so that loads of all are
+ * under way together.
+ */
 function mergeFunction(heads: number, headDim: number): string {
   const quads = headDim / 4;
+  const best = range(MERGED_SPLITS).map((s) =>
+    `found[base + min(${s}u, params.splits - 1u)].x`
+  );
   const turn = range(UNROLLED).map((i) =>
     `    let at${i} = base + min(s + ${i}u, params.splits - 1u);
-    let factor${i} = select(0.0, exp(found[at${i}].x - largest), s + ${i}u < params.splits);
+    let part${i} = partials[at${i} * ${quads}u + h];`
+  );
+  const sum = range(UNROLLED).map((i) =>
+    `    let factor${i} = select(0.0, exp(found[at${i}].x - largest), s + ${i}u < params.splits);
     total += factor${i} * found[at${i}].y;
-    sum += factor${i} * partials[at${i} * ${quads}u + h];`
+    sum += factor${i} * part${i};`
   );
   return `var<workgroup> found: array<vec2f, ${heads * MERGED_SPLITS}>;
 fn mergedQuad(quad: u32) -> vec4f {
   let base = (quad / ${quads}u) * params.splits;
   let h = quad % ${quads}u;
-  var largest = found[base].x;
-  for (var s = 1u; s < params.splits; s++) {
-    largest = max(largest, found[base + s].x);
-  }
+  let largest = ${best.reduce((a, b) => `max(${a}, ${b})`)};
   var total = 0.0;
   var sum = vec4f();
   for (var s = 0u; s < params.splits; s += ${UNROLLED}u) {
-${turn.join("\n")}
+${[...turn, ...sum].join("\n")}
   }
   return sum / total;
 }`;
