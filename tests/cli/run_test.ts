@@ -40,6 +40,39 @@ test(
   },
 );
 
+test("g3n run computes with threads and formats as told", SLOW, async () => {
+  const prompt = "The capital of France is";
+  await answer("text", [
+    "--device",
+    "wasm",
+    "--threads",
+    "2",
+    "--dtype",
+    "f32",
+    "--cache-dtype",
+    "f32",
+    prompt,
+  ]);
+  const json = async (...flags: string[]) => {
+    const { stdout, stderr } = await g3n(
+      ["run", "-m", TINY, "-n", "8", "--json", ...flags, prompt],
+    );
+    assert.equal(stderr, "");
+    return JSON.parse(stdout).generatedText as string;
+  };
+  // The same bits whatever the threads.
+  const one = await json("--dtype", "q8", "--cache-dtype", "f16");
+  const two = await json(
+    "--dtype",
+    "q8",
+    "--cache-dtype",
+    "f16",
+    "--threads",
+    "2",
+  );
+  assert.equal(two, one);
+});
+
 test("g3n run answers with a system message", SLOW, async () => {
   await answer("chat", ["--system", SYSTEM, "Hello, who are you?"]);
 });

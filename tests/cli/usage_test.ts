@@ -45,6 +45,9 @@ test(
       for (const heading of headings) {
         assert.ok(stdout.includes(`\n${heading}\n`), `${command}: ${heading}`);
       }
+      for (const option of ["device", "dtype", "cache-dtype", "threads"]) {
+        assert.match(stdout, new RegExp(`^ +--${option} <`, "m"), command);
+      }
       const widest = Math.max(...stdout.split("\n").map((l) => l.length));
       assert.ok(widest < 100, `${command}: ${widest} columns`);
     }
@@ -59,6 +62,9 @@ test("wrong arguments are told in one line and a hint", SLOW, async () => {
       ["run", "-m", TINY, "--device", "gpu", "Hi"],
       /auto, wasm, webgpu, reference/,
     ],
+    [["chat", "-m", TINY, "--cache-dtype", "f64"], /auto, f32, f16/],
+    [["info", "-m", TINY, "--dtype", "q2"], /auto, f32, f16, q8, q4/],
+    [["run", "-m", TINY, "--threads", "0", "Hi"], /whole number of at least 1/],
     [["run", "-m", TINY, "--temperature", "0", "Hi"], /It is not above 0/],
     [["run", "-m", TINY, "--temperature", "warm", "Hi"], /not a number/],
     [["run", "-m", TINY, "--top-p", "1.5", "Hi"], /not between 0 and 1/],
