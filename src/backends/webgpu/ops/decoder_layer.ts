@@ -9,11 +9,14 @@ import type {
   LayerWeights,
 } from "../../../ops/decoder_layer.ts";
 import type { SubgroupFeatures } from "../features.ts";
-import { attentionMergeWgsl } from "../kernels/attention_merge.ts";
 import { ATTEND_KEYS } from "../kernels/decoder_layer/attend.ts";
 import { MERGED_SPLITS } from "../kernels/decoder_layer/attention_output.ts";
+import {
+  LONG_SPLITS,
+  mergeParts,
+} from "../kernels/decoder_layer/merge_splits.ts";
 import { projectedSize } from "../kernels/decoder_layer/project.ts";
-import { grid, type Recorder } from "../recorder.ts";
+import type { Recorder } from "../recorder.ts";
 import {
   type Binding,
   F32_BYTES,
@@ -25,12 +28,10 @@ import { kernelOf } from "./kernel_set.ts";
 import { type LayerPlan, layerPlan } from "./layer_plan.ts";
 import { PendingAddend } from "./pending_addend.ts";
 
-/** Tiles of keys from which on splits are merged by a dispatch of their own. */
-const LONG_TILES = 8 * MERGED_SPLITS;
+/** Tiles of keys above which splits are merged by a dispatch of their own. */
+const LONG_TILES = 4 * MERGED_SPLITS;
 /** Tiles that such a split has at least. */
-const LONG_SPLIT_TILES = 4;
-/** Workgroups that keep a large GPU busy. */
-const WANTED_GROUPS = 256;
+const LONG_SPLIT_TILES = 2;
 
 /** A decoder layer of one row. */
 export function decoderLayerOp(
@@ -148,13 +149,11 @@ class LayerRecording {
     }
     const attended = this.floats(heads * headDim);
     r.dispatch({
-      label: "decoderLayer merge",
-      code: attentionMergeWgsl,
-      constants: { WIDTH: headDim },
+      ...kernelOf(plan.mergeSplits),
       reads: [partials, statistics],
       writes: [attended],
-      params: [0, heads, splits],
-      workgroups: grid(heads),
+      params: [splits],
+      workgroups: [heads, mergeParts(plan.shape), 1],
     });
     r.dispatch({
       ...kernelOf(plan.attentionOutput(true)),
@@ -232,15 +231,10 @@ class LayerRecording {
    */
   private splits(): number {
     const tiles = Math.ceil(this.seen / ATTEND_KEYS);
-    const { kvHeads } = this.plan.shape;
-    let splits = 1;
-    while (2 * splits <= Math.min(tiles, MERGED_SPLITS)) splits *= 2;
-    if (tiles <= LONG_TILES) return splits;
-    while (
-      2 * splits * LONG_SPLIT_TILES <= tiles &&
-      2 * splits * kvHeads <= WANTED_GROUPS
-    ) splits *= 2;
-    return splits;
+    const most = tiles <= LONG_TILES
+      ? Math.min(MERGED_SPLITS, tiles)
+      : Math.min(LONG_SPLITS, tiles / LONG_SPLIT_TILES);
+    return 2 ** Math.floor(Math.log2(most));
   }
 
   private table(x: WebGpuTensor | LayerContext["rope"]["cos"]): WebGpuTensor {

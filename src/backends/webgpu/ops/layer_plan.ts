@@ -16,6 +16,7 @@ import {
   type LayerShape,
   threadsFor,
 } from "../kernels/decoder_layer/layer_shape.ts";
+import { mergeSplitsKernel } from "../kernels/decoder_layer/merge_splits.ts";
 import { perLayerProjectionKernel } from "../kernels/decoder_layer/per_layer_projection.ts";
 import { projectKernel } from "../kernels/decoder_layer/project.ts";
 import type { Recorder } from "../recorder.ts";
@@ -66,6 +67,10 @@ export class LayerPlan {
       `attend ${dtype}`,
       () => attendKernel(this.shape, dtype),
     );
+  }
+
+  get mergeSplits(): LayerKernel {
+    return this.kernels.get("mergeSplits", () => mergeSplitsKernel(this.shape));
   }
 
   attentionOutput(merged: boolean): LayerKernel {
