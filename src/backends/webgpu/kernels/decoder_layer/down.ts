@@ -10,7 +10,8 @@ import {
   rowsFor,
   threadsFor,
 } from "./layer_shape.ts";
-import { Octets, oneMatrix, RowProducts } from "./products.ts";
+import { GroupProducts } from "./group_products.ts";
+import { Octets, oneMatrix, RowProducts, rowsOf } from "./products.ts";
 
 /** Workgroups that are wanted, and most rows of one. */
 const GROUPS = 256;
@@ -28,14 +29,30 @@ export function downKernel(shape: LayerShape): LayerKernel {
   const threads = threadsFor(intermediate);
   const rows = rowsFor(hidden, GROUPS, MOST_ROWS);
   const octets = new Octets("f", intermediate, threads);
+  const isSparse = cutoff !== undefined;
+  const { downProj } = shape;
+  const formats = [downProj.format];
+  const inGroups =
+    GroupProducts.suits(subgroups, threads, intermediate, formats)
+      ? new GroupProducts({
+        name: "g",
+        width: intermediate,
+        threads,
+        subgroups,
+        matrices: [rowsOf(downProj)],
+        rows,
+        together: isSparse ? 4 : 2,
+        laneGroups: isSparse ? 1 : 2,
+        row: (index) => `min(first + ${index}, ${hidden - 1}u)`,
+      })
+      : undefined;
   const products = new RowProducts({
     octets,
     subgroups,
     rows,
-    ...oneMatrix(shape.downProj, "first"),
+    ...oneMatrix(downProj, "first"),
   });
   const sums = new WorkgroupSums(subgroups, threads);
-  const isSparse = cutoff !== undefined;
   return {
     label: `decoderLayer down ${isSparse ? "sparse" : "dense"}`,
     groups: Math.ceil(hidden / rows),
@@ -50,20 +67,36 @@ export function downKernel(shape: LayerShape): LayerKernel {
       ],
       body: [
         `  let first = group.x * ${rows}u;`,
-        octets.declare(),
-        products.before(),
-        isSparse
-          ? cutGates(shape, octets, sums, cutoff)
-          : octets.eachQuad((q, x) => `  ${x} = activated[${q}];`),
-        products.after(),
+        ...(inGroups
+          ? [
+            inGroups.before(),
+            isSparse ? cutLines(shape, threads, sums, cutoff) : "",
+            inGroups.after((group, j) => {
+              const gate = `activated[${group} * 8u + ${j}u]`;
+              const up = `activated[${
+                intermediate / 4
+              }u + ${group} * 8u + ${j}u]`;
+              return isSparse ? cutQuad(gate, up) : gate;
+            }),
+          ]
+          : [
+            octets.declare(),
+            products.before(),
+            isSparse
+              ? cutGates(shape, octets, sums, cutoff)
+              : octets.eachQuad((q, x) => `  ${x} = activated[${q}];`),
+            products.after(),
+          ]),
         `  if (thread < ${rows}u && first + thread < ${hidden}u) {
-    feedforward[first + thread] = fTotal(thread);
+    feedforward[first + thread] = ${
+          inGroups ? "gTotal(0u, thread)" : "fTotal(thread)"
+        };
   }`,
       ],
       declarations: [
         isSparse ? mathWgsl + geluOfQuad : "",
         sums.declaration(),
-        products.declaration(),
+        (inGroups ?? products).declaration(),
       ],
     }),
   };
@@ -82,20 +115,34 @@ function cutGates(
   sums: WorkgroupSums,
   cutoff: number,
 ): string {
-  const { intermediate } = shape;
-  const pairs = gatePairs(shape);
-  const parts = Math.ceil(intermediate / pairs);
-  const { threads } = octets;
-  const own = range(Math.ceil(parts / threads));
   return `${octets.ids.map((id) => `  var up${id} = vec4f();`).join("\n")}
 ${
     octets.eachQuad((q, x, id) =>
       `  ${x} = activated[${q}]; up${id} = activated[${
-        intermediate / 4
+        shape.intermediate / 4
       }u + ${q}];`
     )
   }
-  var gateSum = 0.0;
+${cutLines(shape, octets.threads, sums, cutoff)}
+${octets.eachQuad((_, x, id) => `  ${x} = ${cutQuad(x, `up${id}`)};`)}`;
+}
+
+function cutQuad(gate: string, up: string): string {
+  return `geluOfQuad(max(vec4f(), ${gate} - cut)) * ${up}`;
+}
+
+/** Lines that give `cut`. */
+function cutLines(
+  shape: LayerShape,
+  threads: number,
+  sums: WorkgroupSums,
+  cutoff: number,
+): string {
+  const { intermediate } = shape;
+  const pairs = gatePairs(shape);
+  const parts = Math.ceil(intermediate / pairs);
+  const own = range(Math.ceil(parts / threads));
+  return `  var gateSum = 0.0;
 ${
     own.map((i) =>
       `  var part${i} = vec2f(); var count${i} = 0.0;
@@ -119,10 +166,5 @@ ${
 ${sums.lines([["gateSquares", "gateSquare"]])}
   let cut = mean + ${float(cutoff)} * sqrt(gateSquares / ${
     float(intermediate)
-  });
-${
-    octets.eachQuad((_, x, id) =>
-      `  ${x} = geluOfQuad(max(vec4f(), ${x} - cut)) * up${id};`
-    )
-  }`;
+  });`;
 }

@@ -8,6 +8,7 @@ import {
   rowsFor,
   threadsFor,
 } from "./layer_shape.ts";
+import { GroupProducts } from "./group_products.ts";
 import { Octets, RowProducts, rowsOf } from "./products.ts";
 
 /** Workgroups that are wanted, and most pairs of rows of one. */
@@ -30,11 +31,24 @@ export function gateUpKernel(shape: LayerShape): LayerKernel {
   const groups = Math.ceil(intermediate / pairs);
   const octets = new Octets("d", hidden, threads, threads);
   const isSparse = shape.cutoff !== undefined;
+  const formats = [gateProj.format, upProj.format];
+  const inGroups = GroupProducts.suits(subgroups, threads, hidden, formats)
+    ? new GroupProducts({
+      name: "g",
+      width: hidden,
+      threads,
+      subgroups,
+      matrices: [rowsOf(gateProj), rowsOf(upProj)],
+      rows: pairs,
+      together: 1,
+      row: (index) => `min(first + ${index}, ${intermediate - 1}u)`,
+    })
+    : undefined;
   const products = new RowProducts({
     octets,
     subgroups,
     rows: 2 * pairs,
-    formats: [gateProj.format, upProj.format],
+    formats,
     row: (_, i) => `min(first + ${i >> 1}u, ${intermediate - 1}u)`,
     source: (rows, lines) =>
       [gateProj, upProj].map((matrix, parity) => {
@@ -62,20 +76,27 @@ export function gateUpKernel(shape: LayerShape): LayerKernel {
       body: [
         `  let first = group.x * ${pairs}u;`,
         octets.declare(),
-        products.before(),
+        (inGroups ?? products).before(),
         joinActive(shape, octets, sums, Math.ceil(hidden / 4 / groups)),
-        products.after(),
+        inGroups ? shareVector(octets, inGroups, hidden) : products.after(),
         isSparse
           ? leaveGates(intermediate, pairs)
           : `  if (thread < ${pairs}u && first + thread < ${intermediate}u) {
-    activated[first + thread] = geluOf(dTotal(2u * thread)) * dTotal(2u * thread + 1u);
+    activated[first + thread] = geluOf(gateTotal(thread)) * upTotal(thread);
   }`,
       ],
       declarations: [
         mathWgsl,
         isSparse ? `var<workgroup> gates: array<f32, ${pairs}>;` : "",
         sums.declaration(),
-        products.declaration(),
+        inGroups
+          ? `var<workgroup> vector: array<vec4f, ${hidden / 4}>;
+${inGroups.declaration()}
+fn gateTotal(r: u32) -> f32 { return gTotal(0u, r); }
+fn upTotal(r: u32) -> f32 { return gTotal(1u, r); }`
+          : `${products.declaration()}
+fn gateTotal(r: u32) -> f32 { return dTotal(2u * r); }
+fn upTotal(r: u32) -> f32 { return dTotal(2u * r + 1u); }`,
       ],
     }),
   };
@@ -142,12 +163,31 @@ ${
   }`;
 }
 
+/**
+ * Products with the vector that threads have by octets: quad j of all groups side
+ * by side, so that lanes that read the same quad of theirs meet no bank twice.
+ */
+function shareVector(
+  octets: Octets,
+  products: GroupProducts,
+  hidden: number,
+): string {
+  const groups = hidden / 32;
+  return `${
+    octets.eachQuad((q, x) =>
+      `  vector[(${q} & 7u) * ${groups}u + (${q} >> 3u)] = ${x};`
+    )
+  }
+  workgroupBarrier();
+${products.after((group, j) => `vector[${j * groups}u + ${group}]`)}`;
+}
+
 /** Gate and up as they are, and what the Gaussian top-k needs of the gates. */
 function leaveGates(intermediate: number, pairs: number): string {
   return `  if (thread < ${pairs}u && first + thread < ${intermediate}u) {
-    gates[thread] = dTotal(2u * thread);
+    gates[thread] = gateTotal(thread);
     activated[first + thread] = gates[thread];
-    activated[${intermediate}u + first + thread] = dTotal(2u * thread + 1u);
+    activated[${intermediate}u + first + thread] = upTotal(thread);
   }
   workgroupBarrier();
   if (thread == 0u) {
