@@ -1,52 +1,92 @@
-import { rowSumWgsl } from "./row_sum.ts";
+/** Threads of a workgroup of `rmsNorm`, which have one row or several. */
+const THREADS = 256;
+/** Fewest threads of a row. */
+const MIN_ROW_THREADS = 8;
 
-function rmsNorm(weight: string, factor: string, y: number): string {
-  return `${rowSumWgsl}
+/** A kernel of `rmsNorm`. */
+export interface RmsNormOptions {
+  /** Whether the result is multiplied by a weight. */
+  readonly weighted: boolean;
+  /** Elements of a load: 4 where 4 divides D. */
+  readonly lanes: 1 | 4;
+  /** Threads of a row, a power of two; {@link rmsNormThreads}. */
+  readonly rowThreads: number;
+}
+
+/** Threads of a row of `width` elements: with two loads each where they suffice. */
+export function rmsNormThreads(width: number): number {
+  let threads = MIN_ROW_THREADS;
+  while (threads < THREADS && 8 * threads < width) threads *= 2;
+  return threads;
+}
+
+/** Rows of a workgroup. */
+export function rmsNormRows({ rowThreads }: RmsNormOptions): number {
+  return THREADS / rowThreads;
+}
+
+/**
+ * WGSL of `rmsNorm`: `y[t, d] = x[t, d] / sqrt(mean(x[t]^2) + EPS) * weight[d]`.
+ *
+ * `x` and `y` `[T, D]`, `weight` `[D]`, all f32.
+ *
+ * Dispatch: a workgroup for every {@link rmsNormRows} rows, in a grid of any
+ * width.
+ */
+export function rmsNormWgsl(options: RmsNormOptions): string {
+  const { weighted, lanes, rowThreads } = options;
+  const elem = lanes === 4 ? "vec4f" : "f32";
+  const y = weighted ? 2 : 1;
+  const halves: number[] = [];
+  for (let half = rowThreads / 2; half >= 1; half /= 2) halves.push(half);
+  return `
 struct Params { rows: u32 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-${weight}
-@group(0) @binding(${y}) var<storage, read_write> y: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<${elem}>;
+${
+    weighted
+      ? `@group(0) @binding(1) var<storage, read> weight: array<${elem}>;`
+      : ""
+  }
+@group(0) @binding(${y}) var<storage, read_write> y: array<${elem}>;
 @group(0) @binding(${y + 1}) var<uniform> params: Params;
 
 override WIDTH: u32; // D
 override EPS: f32;
 
-@compute @workgroup_size(THREADS)
+var<workgroup> partial: array<f32, ${THREADS}>;
+
+@compute @workgroup_size(${THREADS})
 fn main(
+  @builtin(local_invocation_index) thread: u32,
   @builtin(workgroup_id) group: vec3u,
   @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) thread: u32,
 ) {
-  let row = group.y * groups.x + group.x;
-  if (row >= params.rows) { return; }
-  let first = row * WIDTH;
+  let vectors = WIDTH / ${lanes}u;
+  let lane = thread % ${rowThreads}u;
+  let row = (group.y * groups.x + group.x) * ${
+    rmsNormRows(options)
+  }u + thread / ${rowThreads}u;
+  // Beyond the last row it is summed again, for the barriers.
+  let first = min(row, params.rows - 1u) * vectors;
   var squares = 0.0;
-  for (var d = thread; d < WIDTH; d += THREADS) {
+  for (var d = lane; d < vectors; d += ${rowThreads}u) {
     let value = x[first + d];
-    squares += value * value;
+    squares += ${lanes === 4 ? "dot(value, value)" : "value * value"};
   }
-  let scale = 1.0 / sqrt(rowSum(squares, thread) / f32(WIDTH) + EPS);
-  for (var d = thread; d < WIDTH; d += THREADS) {
-    y[first + d] = x[first + d] * scale${factor};
+  partial[thread] = squares;
+${
+    halves.map((half) =>
+      `  workgroupBarrier();
+  if (lane < ${half}u) { partial[thread] += partial[thread + ${half}u]; }`
+    ).join("\n")
+  }
+  workgroupBarrier();
+  let scale = 1.0 / sqrt(partial[thread - lane] / f32(WIDTH) + EPS);
+  if (row >= params.rows) { return; }
+  for (var d = lane; d < vectors; d += ${rowThreads}u) {
+    y[first + d] = x[first + d] * scale${weighted ? " * weight[d]" : ""};
   }
 }
 `;
 }
-
-/**
- * WGSL of `rmsNorm` with a weight:
- * `y[t, d] = x[t, d] / sqrt(mean(x[t]^2) + EPS) * weight[d]`.
- *
- * `x` and `y` `[T, D]`, `weight` `[D]`, all f32.
- *
- * Dispatch: a workgroup for each row, in a grid of any width.
- */
-export const rmsNormWgsl: string = rmsNorm(
-  "@group(0) @binding(1) var<storage, read> weight: array<f32>;",
-  " * weight[d]",
-  2,
-);
-
-/** WGSL of `rmsNorm` without a weight; as {@link rmsNormWgsl} otherwise. */
-export const rmsNormUnweightedWgsl: string = rmsNorm("", "", 1);

@@ -19,7 +19,12 @@ import {
   tanhWgsl,
 } from "../kernels/map.ts";
 import { matchMagnitudeWgsl } from "../kernels/match_magnitude.ts";
-import { rmsNormUnweightedWgsl, rmsNormWgsl } from "../kernels/rms_norm.ts";
+import {
+  type RmsNormOptions,
+  rmsNormRows,
+  rmsNormThreads,
+  rmsNormWgsl,
+} from "../kernels/rms_norm.ts";
 import {
   addScaledWgsl,
   addWgsl,
@@ -168,13 +173,27 @@ function rowOps(
   return {
     rmsNorm(x, weight, eps) {
       const shape = shapes.rmsNorm(x, weight, eps);
-      const constants = { EPS: eps };
       const own = r.own(x);
-      if (!weight) {
-        return eachRow(rmsNormUnweightedWgsl, shape, [own], constants);
-      }
-      const w = r.ownWeight("rmsNorm", weight, "vector").parts[0]!.values;
-      return eachRow(rmsNormWgsl, shape, [own, w], constants);
+      const weights = weight === undefined
+        ? []
+        : [r.ownWeight("rmsNorm", weight, "vector").parts[0]!.values];
+      const out = r.output(shape);
+      const WIDTH = width(shape);
+      const rows = numel(shape) / WIDTH;
+      const kernel: RmsNormOptions = {
+        weighted: weight !== undefined,
+        lanes: WIDTH % 4 === 0 ? 4 : 1,
+        rowThreads: rmsNormThreads(WIDTH),
+      };
+      r.dispatch({
+        code: rmsNormCode(kernel),
+        constants: { WIDTH, EPS: eps },
+        reads: [own, ...weights],
+        writes: [out],
+        params: [rows],
+        workgroups: grid(Math.ceil(rows / rmsNormRows(kernel))),
+      });
+      return out;
     },
     gaussianTopK(x, multiplier) {
       const shape = shapes.gaussianTopK(x, multiplier);
@@ -192,4 +211,14 @@ function rowOps(
 /** Elements of a row; 1 where there are none. */
 function width(shape: Shape): number {
   return shape.at(-1) || 1;
+}
+
+const rmsNormCodes = new Map<string, string>();
+
+/** The same string for the same kernel: it is the key of its pipelines. */
+function rmsNormCode(options: RmsNormOptions): string {
+  const key = Object.values(options).join();
+  let code = rmsNormCodes.get(key);
+  if (code === undefined) rmsNormCodes.set(key, code = rmsNormWgsl(options));
+  return code;
 }
