@@ -57,6 +57,7 @@ export type {
 export type {
   CacheDtypeOption,
   ModelOptions,
+  PerLayerEmbeddingsOption,
   SourceOptions,
 } from "./src/api/model_options.ts";
 export {

@@ -98,6 +98,7 @@ async function load(
     prefillChunk: PROMPT_TOKENS,
     fastPrefill: true,
     cacheDtype: "f16",
+    perLayerEmbeddings: "auto",
     dtype,
   });
   await decoder.load();

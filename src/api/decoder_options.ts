@@ -27,6 +27,7 @@ export function decoderOptions(
     maxBatchSize = DEFAULT_MAX_BATCH_SIZE,
     prefillChunk = DEFAULT_PREFILL_CHUNK,
     fastPrefill = true,
+    perLayerEmbeddings = "auto",
     cacheDtype: wanted = "auto",
   } = options;
   const counts = { contextLength, maxBatchSize, prefillChunk };
@@ -43,7 +44,12 @@ export function decoderOptions(
       `Cannot load the model: "contextLength" is ${contextLength}, the model was made for at most ${textConfig.maxPositionEmbeddings} tokens`,
     );
   }
-  return { ...counts, fastPrefill, dtype, cacheDtype };
+  if (perLayerEmbeddings !== "auto" && perLayerEmbeddings !== "file") {
+    throw new InputError(
+      `Cannot load the model: "perLayerEmbeddings" is "${perLayerEmbeddings}", wanted "auto" or "file"`,
+    );
+  }
+  return { ...counts, fastPrefill, dtype, cacheDtype, perLayerEmbeddings };
 }
 
 function resolveCacheDtype(

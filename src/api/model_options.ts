@@ -24,6 +24,14 @@ export interface SourceOptions {
 /** How keys and values are kept; `"auto"` is f32 beside weights in float32, else f16. */
 export type CacheDtypeOption = "auto" | CacheDtype;
 
+/**
+ * Where the table of per-layer embeddings is. A token needs a row of it. `"auto"`
+ * loads it where the device chooses tokens itself and has room for it, as GPUs
+ * do: several tokens a submission need it there. `"file"` never does, and reads
+ * each row when it comes: less memory, and less to download from afar.
+ */
+export type PerLayerEmbeddingsOption = "auto" | "file";
+
 /** Options of a model's `fromPretrained()`. */
 export interface ModelOptions extends SourceOptions {
   /** Where to compute. Default `"auto"`. */
@@ -44,6 +52,8 @@ export interface ModelOptions extends SourceOptions {
   readonly prefillChunk?: number | undefined;
   /** How keys and values are kept: `"f16"` takes half the memory. Default `"auto"`. */
   readonly cacheDtype?: CacheDtypeOption | undefined;
+  /** Where the table of per-layer embeddings is, nearly half of the parameters. Default `"auto"`. */
+  readonly perLayerEmbeddings?: PerLayerEmbeddingsOption | undefined;
   /** Skip layers that share keys and values for prompt tokens whose logits nobody wants. Default true. */
   readonly fastPrefill?: boolean | undefined;
   /** Told how many bytes and tensors of a part are loaded: of the decoder at first, of a tower when it is first used. */

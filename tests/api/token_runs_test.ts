@@ -5,8 +5,15 @@ import { test } from "node:test";
 
 import type { Gemma3nForConditionalGeneration } from "../../src/api/gemma3n_for_conditional_generation.ts";
 import type { Gemma3nGenerateOptions } from "../../src/api/model_io.ts";
+import { modelInfo } from "../../src/api/model_info.ts";
 import { hostTensor } from "../../src/core/tensor.ts";
-import { type CaseName, expectedInputs, loadTiny } from "../model.ts";
+import { referencePath } from "../golden.ts";
+import {
+  type CaseName,
+  expectedIds,
+  expectedInputs,
+  loadTiny,
+} from "../model.ts";
 import { stillClock } from "../still_clock.ts";
 import { testGpu } from "../testing.ts";
 
@@ -151,6 +158,26 @@ if (context) {
     assert.deepEqual(held[1], held[0]);
     assert.equal(held[0]!.length, inputs.inputIds.shape[1]! + 3);
     await assertSame(model, "text", { maxNewTokens: 4, eosTokenId: [] });
+  });
+
+  test("perLayerEmbeddings leaves the table in its file, and the tokens as they are", async () => {
+    const bytes = async (perLayerEmbeddings: "auto" | "file") =>
+      (await modelInfo(referencePath("tiny"), {
+        device: context.gpu,
+        dtype: "f32",
+        perLayerEmbeddings,
+      })).memory.weights;
+    assert.ok(await bytes("file") < await bytes("auto"));
+    await assert.rejects(bytes("device" as "file"), /"auto" or "file"/);
+    await using model = await loadTiny("webgpu", {
+      perLayerEmbeddings: "file",
+    });
+    const ids = await assertSame(model, "text", {
+      maxNewTokens: 12,
+      eosTokenId: [],
+    });
+    const [expected] = await expectedIds("text");
+    assert.deepEqual(ids[0]!.slice(-12), expected!.slice(0, 12));
   });
 
   test("a GPU without room for the per-layer table computes as one with it", async () => {

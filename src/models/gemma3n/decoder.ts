@@ -45,6 +45,8 @@ export interface DecoderOptions {
   readonly dtype: WeightFormat;
   /** How keys and values are kept. */
   readonly cacheDtype: CacheDtype;
+  /** Whether the per-layer table may be on a device that chooses tokens, or stays in its file. */
+  readonly perLayerEmbeddings: "auto" | "file";
 }
 
 /** New tokens of one sequence. */
@@ -95,7 +97,15 @@ export class Decoder {
       weightFormats(options.dtype),
     );
     this.#loader = root;
-    this.#parts = decoderParts(device, checkpoint, names, config, root);
+    this.#parts = decoderParts(
+      device,
+      checkpoint,
+      names,
+      config,
+      root,
+      // Only where tokens stay on the device is it worth the memory.
+      device.tokens !== undefined && options.perLayerEmbeddings === "auto",
+    );
     this.#steps = new DecoderSteps(this.#parts);
     // A slot more, for what is fed first.
     device.tokens?.reserve(1 + CHOSEN_SLOTS, this.#chosenRows);

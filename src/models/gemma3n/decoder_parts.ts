@@ -15,13 +15,14 @@ import type { DecoderParts } from "./step_recorder.ts";
 import { PER_LAYER_TABLE, textWeights } from "./text_weights.ts";
 import type { HardEmbedders } from "./token_embeddings.ts";
 
-/** Declares all weights of the decoder with `load`. */
+/** Declares all weights of the decoder with `load`, the per-layer table if `loadsTable`. */
 export function decoderParts(
   device: Device,
   checkpoint: Checkpoint,
   names: CheckpointNames,
   config: Gemma3nConfig,
   load: CheckpointWeights,
+  loadsTable: boolean,
 ): DecoderParts {
   const { textConfig } = config;
   return {
@@ -33,8 +34,12 @@ export function decoderParts(
       headLoader(load, names, textConfig),
     ),
     hard: hardEmbedders(load.scope(names.model), config),
-    // Only where tokens stay on the device is it worth the memory.
-    table: perLayerTable(checkpoint, names, config, device.tokens && load),
+    table: perLayerTable(
+      checkpoint,
+      names,
+      config,
+      loadsTable ? load : undefined,
+    ),
   };
 }
 

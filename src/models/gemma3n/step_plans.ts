@@ -71,9 +71,13 @@ export function planStep(
   }
 }
 
-/** Plans the last of the steps in which the device chooses, for so many sequences. */
+/**
+ * Plans the last of the steps in which the device chooses, for so many
+ * sequences; with what it chose before, where it may have the per-layer table,
+ * and with tokens of the host.
+ */
 export function planChoice(
-  { device }: DecoderParts,
+  { device, config: { textConfig }, table }: DecoderParts,
   recorder: StepRecorder,
   sequences: number,
   { fastPrefill, contextLength, specs }: PlanOptions,
@@ -88,13 +92,23 @@ export function planChoice(
   const keys = inputs.map(() => key);
   const all = { temperature: 1, topK: 0, topP: 1 };
   const likeliest = { ...all, topK: 1 };
-  for (const sampling of [undefined, all, likeliest]) {
-    device.plan(() => {
-      const caches = specs.map((spec) => device.createKvStore(spec));
-      const values = { tokens: { slot: 0 }, stores: inputs.map(() => caches) };
-      const noise = sampling && { keys, sampling };
-      recorder.choice(step!, values, { fastPrefill, slot: 0, noise });
-      return [device.tokens!.chosen(sequences)];
-    });
+  const { numHiddenLayers, hiddenSizePerLayerInput } = textConfig;
+  const fed = {
+    ids: new Int32Array(sequences),
+    soft: inputs.map(() => undefined),
+    tableRows: new Float32Array(
+      sequences * numHiddenLayers * hiddenSizePerLayerInput,
+    ),
+  };
+  for (const tokens of table.weight ? [fed, { slot: 0 }] : [fed]) {
+    for (const sampling of [undefined, all, likeliest]) {
+      device.plan(() => {
+        const caches = specs.map((spec) => device.createKvStore(spec));
+        const values = { tokens, stores: inputs.map(() => caches) };
+        const noise = sampling && { keys, sampling };
+        recorder.choice(step!, values, { fastPrefill, slot: 0, noise });
+        return [device.tokens!.chosen(sequences)];
+      });
+    }
   }
 }
