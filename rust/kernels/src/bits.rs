@@ -65,6 +65,12 @@ impl Bits {
         Self(imp::shift_right_u16::<4>(self.0)).low_nibbles()
     }
 
+    /// Flips the highest bit of each byte: takes 128 away from unsigned bytes.
+    #[inline(always)]
+    pub fn flip_signs(self) -> Self {
+        Self(imp::xor(self.0, imp::constant::<0x8080_8080>()))
+    }
+
     /// Lane i of vector j to lane j of vector i.
     #[inline(always)]
     pub fn transpose(v: [Self; 4]) -> [Self; 4] {
@@ -151,12 +157,6 @@ impl Bits {
     #[inline(always)]
     pub fn ones_i16() -> Self {
         Self(imp::constant::<0x0001_0001>())
-    }
-
-    /// Flips the highest bit of each byte: takes 128 away from unsigned bytes.
-    #[inline(always)]
-    pub fn flip_signs(self) -> Self {
-        Self(imp::xor(self.0, imp::constant::<0x8080_8080>()))
     }
 
     /// Half of each 32-bit lane, an even number of 17 bits, in both of its

@@ -49,7 +49,6 @@ pub fn and(a: Vector, b: Vector) -> Vector {
     from_fn(|i| a[i] & b[i])
 }
 
-#[cfg(test)]
 pub fn xor(a: Vector, b: Vector) -> Vector {
     from_fn(|i| a[i] ^ b[i])
 }

@@ -3,8 +3,8 @@
 use core::arch::wasm32::*;
 
 #[inline(always)]
-pub fn xor(a: v128, b: v128) -> v128 {
-    v128_xor(a, b)
+pub fn from_f32(v: v128) -> v128 {
+    i32x4_relaxed_trunc_f32x4(v)
 }
 
 #[inline(always)]

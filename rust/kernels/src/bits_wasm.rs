@@ -53,6 +53,11 @@ pub fn shift_right_u16<const N: u32>(v: v128) -> v128 {
 }
 
 #[inline(always)]
+pub fn xor(a: v128, b: v128) -> v128 {
+    v128_xor(a, b)
+}
+
+#[inline(always)]
 pub fn join_nibbles(low: v128, high: v128) -> v128 {
     v128_or(low, i16x8_shl(high, 4))
 }
@@ -77,6 +82,7 @@ pub fn to_f32(v: v128) -> v128 {
     f32x4_convert_i32x4(v)
 }
 
+#[cfg(not(target_feature = "relaxed-simd"))]
 #[inline(always)]
 pub fn from_f32(v: v128) -> v128 {
     i32x4_trunc_sat_f32x4(v)

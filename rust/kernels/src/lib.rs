@@ -50,12 +50,15 @@ mod matmul_rows;
 mod multi_query_attention_quantized;
 mod pack;
 mod pack_quantized;
+mod pack_tile;
+mod packing;
 mod panel;
 mod picture;
 #[cfg_attr(not(target_feature = "relaxed-simd"), path = "products_plain.rs")]
 #[cfg_attr(target_feature = "relaxed-simd", path = "products_relaxed.rs")]
 mod products;
 mod quantize_rows;
+mod quantize_weights;
 mod quantized;
 mod reduce;
 mod relative_attention;

@@ -1,19 +1,11 @@
-//! Weights to quantised tiles: from numbers, with the rounding of ggml's Q8_0
-//! and Q4_0, and from blocks that a file has in these formats.
+//! Runs of groups of weights, row after row, to quantised tiles.
 
-use crate::bits::Bits;
 use crate::panel::{Layout, Places};
+use crate::quantize_weights::{
+    Quantized, bytes_of, of_q4_block, of_q8_block, quantize_q4, quantize_q8,
+};
 use crate::quantized::{GROUP, Q4Group, Q8Group, WeightGroup};
-use crate::scale::{half_from_f32, scale_from_half};
-use crate::simd::{F32x4, LANES};
-
-/// Bytes of a block of eight bits in a file: a half and 32 signed bytes.
-pub const Q8_BLOCK: usize = 34;
-/// Bytes of a block of four bits in a file: a half and 16 bytes.
-pub const Q4_BLOCK: usize = 18;
-
-/// A group of an output: bits of its scale as a half, and bytes.
-type Quantized = (u16, [u8; GROUP]);
+use crate::scale::scale_from_half;
 
 /// Puts numbers into the tiles of a matrix, in the order of `layout`, from group
 /// `first` of the matrix on, counted row by row. False when one is not finite or too large.
@@ -77,10 +69,7 @@ pub fn pack_q8_blocks(
     groups: usize,
     layout: Layout,
 ) -> bool {
-    let blocks = from.as_chunks::<Q8_BLOCK>().0.iter().map(|block| {
-        let bytes = core::array::from_fn(|i| block[2 + i] ^ 128);
-        (u16::from_le_bytes([block[0], block[1]]), bytes)
-    });
+    let blocks = from.as_chunks().0.iter().map(of_q8_block);
     pack(blocks, tiles, first, Order::rows(groups, layout))
 }
 
@@ -93,10 +82,7 @@ pub fn pack_q4_blocks(
     groups: usize,
     layout: Layout,
 ) -> bool {
-    let blocks = from.as_chunks::<Q4_BLOCK>().0.iter().map(|block| {
-        let bytes = core::array::from_fn(|i| block[2 + i % 16] >> (i / 16 * 4) & 15);
-        (u16::from_le_bytes([block[0], block[1]]), bytes)
-    });
+    let blocks = from.as_chunks().0.iter().map(of_q4_block);
     pack(blocks, tiles, first, Order::rows(groups, layout))
 }
 
@@ -128,7 +114,8 @@ fn pack<W: WeightGroup>(
     let places = Places { layout, tiles: tiles.len() / groups, groups };
     let quads = W::as_quads_mut(tiles);
     let (mut row, mut group) = (first / groups, first % groups);
-    for (half, bytes) in blocks {
+    for (half, quantized) in blocks {
+        let bytes = bytes_of(quantized);
         let scale = scale_from_half(half);
         good &= scale.is_some();
         let at = if taps == 1 { group } else { group % taps * (groups / taps) + group / taps };
@@ -146,89 +133,12 @@ fn pack<W: WeightGroup>(
     good
 }
 
-/// Bits of a half that no scale has.
-const BAD: u16 = 0x7e00;
-
-type Vectors = [F32x4; GROUP / LANES];
-
-#[inline(always)]
-fn quantize_q8(x: &[f32; GROUP]) -> Quantized {
-    let x = load_group(x);
-    let largest = x.iter().fold(F32x4::zero(), |a, x| a.max(x.abs()));
-    let scale = largest.lanes().iter().fold(0.0f32, |a, x| a.max(*x)) / 127.0;
-    let inverse = F32x4::splat(inverse(scale));
-    let (zero, half, one) = (F32x4::zero(), F32x4::splat(0.5), F32x4::splat(1.0));
-    let bytes = to_bytes(x.map(|x| {
-        let scaled = x * inverse;
-        let whole = Bits::from_f32(scaled).to_f32();
-        // Halves go away from zero.
-        let rest = scaled - whole;
-        whole + rest.abs().select_lt(half, zero, one).copysign(rest)
-    }));
-    (half_of(scale, &x), bytes.map(|byte| byte ^ 128))
-}
-
-/// The number furthest from zero becomes -8: its sign is the scale's.
-#[inline(always)]
-fn quantize_q4(x: &[f32; GROUP]) -> Quantized {
-    let vectors = load_group(x);
-    let scale = furthest(x, &vectors) / -8.0;
-    let inverse = F32x4::splat(inverse(scale));
-    let (half, last) = (F32x4::splat(8.5), F32x4::splat(15.0));
-    let bytes = to_bytes(vectors.map(|x| (x * inverse + half).min(last)));
-    (half_of(scale, &vectors), bytes)
-}
-
-#[inline(always)]
-fn load_group(x: &[f32; GROUP]) -> Vectors {
-    core::array::from_fn(|i| F32x4::load(&x.as_chunks::<LANES>().0[i]))
-}
-
-/// The first of the largest magnitude.
-#[inline(always)]
-fn furthest(x: &[f32; GROUP], vectors: &Vectors) -> f32 {
-    let high = vectors.iter().fold(F32x4::zero(), |a, x| a.max(*x));
-    let low = vectors.iter().fold(F32x4::zero(), |a, x| a.min(*x));
-    let high = high.lanes().iter().fold(0.0f32, |a, x| a.max(*x));
-    let low = low.lanes().iter().fold(0.0f32, |a, x| a.min(*x));
-    if high > -low {
-        high
-    } else if high < -low {
-        low
-    } else {
-        x.iter().find(|x| x.abs() == high).copied().unwrap_or(0.0)
-    }
-}
-
-/// Whole parts as bytes, with signs or without.
-#[inline(always)]
-fn to_bytes(x: Vectors) -> [u8; GROUP] {
-    let [a, b, c, d, e, f, g, h] = x.map(Bits::from_f32);
-    let mut bytes = [0; GROUP];
-    let (quads, _) = bytes.as_chunks_mut();
-    Bits::narrow([a, b, c, d]).store(&mut quads[0]);
-    Bits::narrow([e, f, g, h]).store(&mut quads[1]);
-    bytes
-}
-
-/// Bits of the scale of numbers; [`BAD`] when one is not finite.
-#[inline(always)]
-fn half_of(scale: f32, x: &Vectors) -> u16 {
-    let sum = x.iter().fold(F32x4::zero(), |a, x| a + x.abs()).horizontal_sum();
-    if sum.is_finite() { half_from_f32(scale) } else { BAD }
-}
-
-/// Of a scale too small to be inverted, which is no half either: 0.
-fn inverse(scale: f32) -> f32 {
-    let inverse = 1.0 / scale;
-    if inverse.is_finite() { inverse } else { 0.0 }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::panel::place_in_pairs;
-    use crate::scale::{SCALE_UNIT, scale_to_f32};
+    use crate::quantize_weights::{Q4_BLOCK, Q8_BLOCK};
+    use crate::scale::{SCALE_UNIT, half_from_f32, scale_to_f32};
     use crate::testing::gaussian;
     use crate::tile::TILE;
 
@@ -273,20 +183,6 @@ mod tests {
             relative_error(&values(&q4, outputs, groups), &w),
         ];
         assert!(errors[0] < Q8_ERROR && errors[1] < Q4_ERROR, "{errors:?}");
-    }
-
-    #[test]
-    fn halves_go_away_from_zero_and_the_furthest_becomes_minus_eight() {
-        let mut x = [0.0; GROUP];
-        x[..5].copy_from_slice(&[127.0, 0.5, -0.5, 2.5, 0.499_999_97]);
-        let (_, bytes) = quantize_q8(&x);
-        assert_eq!(
-            bytes[..6].iter().map(|b| i32::from(*b) - 128).collect::<Vec<_>>(),
-            [127, 1, -1, 3, 0, 0]
-        );
-        x[..5].copy_from_slice(&[16.0, -16.0, 0.0, 1.0, -1.0]);
-        let (scale, bytes) = quantize_q4(&x);
-        assert_eq!((scale, &bytes[..5]), (half_from_f32(-2.0), &[0, 15, 8, 8, 9][..]));
     }
 
     #[test]

@@ -68,17 +68,23 @@ export async function packRows(
   const unit = GROUP * weight.taps;
   const unitBytes = dtypeBytes(dtype, unit);
   const elements = Math.max(1, Math.floor(room / unitBytes)) * unit;
-  for (let done = 0; done < count; done += elements) {
-    const n = Math.min(elements, count - done);
+  const tile = TILE * weight.rowSize;
+  let done = 0;
+  while (done < count) {
+    const start = firstRow * weight.rowSize + done;
+    // Whole tiles are packed faster than parts.
+    const wholeTiles = Math.floor((start + elements) / tile) * tile - start;
+    const n = Math.min(wholeTiles > 0 ? wholeTiles : elements, count - done);
     const piece = {
       bytes: bytes.subarray(
         dtypeBytes(dtype, done),
         dtypeBytes(dtype, done + n),
       ),
       dtype,
-      first: firstRow * weight.rowSize + done,
+      first: start,
       count: n,
     };
+    done += n;
     if (await packPiece(engine, queue, weight, piece)) continue;
     throw new CheckpointError(
       `Cannot quantise rows ${firstRow}..${firstRow + rows.rows} of weight ` +
