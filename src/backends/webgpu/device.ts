@@ -264,8 +264,8 @@ export class WebGpuDevice implements Device {
       const slice = slices.next(dispatches, first);
       const isLast = slice.end === dispatches.length;
       if (isLast && !waits) {
-        this.queued = true;
         await this.submitSlice(slice, [], undefined);
+        this.queued = true;
         return new ArrayBuffer(0);
       }
       // What brings nothing back is over when a few bytes can be read.
@@ -297,10 +297,10 @@ export class WebGpuDevice implements Device {
     kept: readonly WebGpuTensor[],
     target: GPUBuffer | undefined,
   ): Promise<void> {
-    const { context, recorder } = this;
+    const { context, recorder, queued: isBusy } = this;
     const { gpu } = context;
     await context.checked("run a step", () => {
-      const encoder = encodeDispatches(context, recorder, slice);
+      const encoder = encodeDispatches(context, recorder, slice, isBusy);
       if (target) encodeCopies(encoder, recorder, kept, target);
       gpu.queue.submit([encoder.finish()]);
     });

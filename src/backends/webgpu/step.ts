@@ -37,17 +37,19 @@ const GROWTH = 2;
 
 /**
  * Encodes dispatches `first .. end` of a step whose buffers have their memory, and
- * submits all but the last of them. Gives the encoder of those.
+ * submits all but the last of them. Gives the encoder of those. A GPU that is busy
+ * with an earlier step need not begin before they are all encoded.
  */
 export function encodeDispatches(
   { gpu, pipelines }: WebGpuContext,
   recorder: Recorder,
   { first, end }: { readonly first: number; readonly end: number },
+  isBusy: boolean,
 ): GPUCommandEncoder {
   let next = first;
   for (
     let count = FIRST_SUBMISSION;
-    end - next > GROWTH * count;
+    !isBusy && end - next > GROWTH * count;
     // the last one is no short one
     count *= GROWTH
   ) {
