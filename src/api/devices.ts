@@ -33,7 +33,10 @@ const DEVICES: readonly NamedDeviceOption[] = [
 ];
 /** What this version computes with, for messages. */
 const DTYPES: readonly DtypeOption[] = ["auto", "f32", "q8", "q4"];
-/** Below this, `"auto"` keeps weights in f32 and looks for no GPU. */
+/**
+ * Below this, `"auto"` keeps weights in f32 and looks for no GPU, and one thread
+ * computes: steps so short are over before others are awake.
+ */
 const AUTO_SMALL_PARAMETERS = 100e6;
 /** More threads than this seldom make memory faster. */
 const AUTO_MAX_THREADS = 8;
@@ -46,7 +49,8 @@ export interface DeviceFactoryOptions {
   readonly device: DeviceOption;
   /** Size of the model. */
   readonly parameters: number;
-  readonly threads: ThreadsOption;
+  /** Unless given, by the size of the model. */
+  readonly threads: ThreadsOption | undefined;
   /** Kernels compiled by the caller. */
   readonly wasmModule: WebAssembly.Module | undefined;
   readonly warn: (warning: string) => void;
@@ -67,12 +71,17 @@ export function deviceFactory(
     warn,
   }: DeviceFactoryOptions,
 ): () => Promise<Device> {
-  const threads = resolveThreads(wanted, platform);
+  const byDefault = parameters < AUTO_SMALL_PARAMETERS ? 1 : "auto";
+  const threads = resolveThreads(wanted ?? byDefault, platform);
   const createWasm = async () => {
     const { createWasmDevice } = await import("../backends/wasm/device.ts");
+    const { isThreaded } = await import("../backends/wasm/kernel_module.ts");
+    // The caller's build for one thread needs no warning that it is one.
+    const mayShare = wanted !== undefined || module === undefined ||
+      isThreaded(module);
     return await createWasmDevice({
       platform,
-      threads,
+      threads: mayShare ? threads : 1,
       module,
       onWarning: warn,
     });

@@ -76,7 +76,7 @@ export class LoadedModel implements AsyncDisposable {
     options: ModelOptions,
     { towers, head }: ModelParts,
   ): Promise<LoadedModel> {
-    const { device = "auto", dtype = "auto", threads = 1 } = options;
+    const { device = "auto", dtype = "auto", threads } = options;
     const { wasmModule, onProgress } = options;
     const whole = await readConfig(files);
     const config = towers ? whole : decoderConfig(whole);

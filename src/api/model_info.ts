@@ -80,7 +80,7 @@ export async function modelInfo(
     source ?? await defaultModel(),
     options,
   );
-  const { device = "auto", dtype = "auto", threads = 1 } = options;
+  const { device = "auto", dtype = "auto", threads } = options;
   const { wasmModule } = options;
   const config = await readConfig(files);
   await using checkpoint = await openCheckpoint(files);

@@ -40,8 +40,10 @@ export interface ModelOptions extends SourceOptions {
   readonly dtype?: DtypeOption | undefined;
   /**
    * Threads to compute with while the calling one stays free. `"auto"` takes as
-   * many as there are processors, at most 8, less one above 4. Default 1: the
-   * calling thread computes. Results are the same with any number.
+   * many as there are processors, at most 8, less one above 4, and 1 where
+   * memory cannot be shared. Default: `"auto"` for models of 100 M parameters
+   * and more, else 1: the calling thread computes. Results are the same with any
+   * number.
    */
   readonly threads?: ThreadsOption | undefined;
   /** Most tokens of a sequence, prompt included. Default: the model's own limit, at most 4096. */

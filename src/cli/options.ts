@@ -60,7 +60,7 @@ export function addModelOptions(command: Command): Command {
     )
     .option(
       "--threads <count>",
-      "threads to compute with, or auto (default: 1)",
+      "threads to compute with, or auto (default: auto, 1 for small models)",
       threadCount,
     )
     .option(

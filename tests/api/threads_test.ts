@@ -2,8 +2,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { resolveThreads } from "../../src/api/devices.ts";
+import {
+  deviceFactory,
+  resolveThreads,
+  type ThreadsOption,
+} from "../../src/api/devices.ts";
+import { compileKernels } from "../../src/backends/wasm/kernel_module.ts";
 import { InputError } from "../../src/core/errors.ts";
+import type { Platform } from "../../src/platform/platform.ts";
 import { expectedInputs, loadTiny } from "../model.ts";
 import { runScript } from "../platform/runtime.ts";
 import { testPlatform } from "../testing.ts";
@@ -63,6 +69,41 @@ test('"auto" threads leave a processor to others, and need a runtime that has th
   const { startWorker: _, ...platform } = testPlatform;
   assert.equal(resolveThreads("auto", platform), 1);
   assert.equal(resolveThreads(3, testPlatform), 3);
+});
+
+test("large models compute on several threads unless told otherwise", async () => {
+  const threadsOf = async (
+    parameters: number,
+    threads?: ThreadsOption,
+    wasmModule?: WebAssembly.Module,
+  ) => {
+    let started = 0;
+    const platform = {
+      ...testPlatform,
+      availableParallelism: 3,
+      startWorker(...args: Parameters<NonNullable<Platform["startWorker"]>>) {
+        started++;
+        return testPlatform.startWorker!(...args);
+      },
+    };
+    const create = deviceFactory({
+      platform,
+      device: "wasm",
+      parameters,
+      threads,
+      wasmModule,
+      warn: assert.fail,
+    });
+    await using device = await create();
+    await device.allocate();
+    return Math.max(1, started);
+  };
+  assert.equal(await threadsOf(99e6), 1);
+  assert.equal(await threadsOf(100e6), 3);
+  assert.equal(await threadsOf(100e6, 1), 1);
+  assert.equal(await threadsOf(1e6, "auto"), 3);
+  // What was compiled for one thread says how many are wanted.
+  assert.equal(await threadsOf(1e9, undefined, await compileKernels()), 1);
 });
 
 test("fromPretrained() refuses threads that are no whole number above 0", async () => {
