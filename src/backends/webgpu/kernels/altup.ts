@@ -1,4 +1,4 @@
-import { elementsWgsl } from "./elements.ts";
+import { elementsWgsl, elemWgsl, type Forms, forms } from "./elements.ts";
 
 /**
  * WGSL of `altupPredict`:
@@ -6,18 +6,19 @@ import { elementsWgsl } from "./elements.ts";
  *
  * `x` and `y` `[A, T, D]`, `coefs` `[T, A * A]`, all f32.
  *
- * Dispatch: `A * T * D` threads in a grid of any width.
+ * Dispatch: a thread for each load of `y`, in a grid of any width.
  */
-export const altupPredictWgsl = `${elementsWgsl}
+export const altupPredictWgsl: Forms = forms((lanes) =>
+  `${elemWgsl(lanes)}${elementsWgsl}
 struct Params { rows: u32 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<Elem>;
 @group(0) @binding(1) var<storage, read> coefs: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<Elem>;
 @group(0) @binding(3) var<uniform> params: Params;
 
 override STREAMS: u32; // A
-override WIDTH: u32;   // D
+override WIDTH: u32;   // loads of a row, D / lanes
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -30,13 +31,14 @@ fn main(
   if (stream >= STREAMS) { return; }
   let place = i % size;
   let coef = (place / WIDTH * STREAMS + stream) * STREAMS;
-  var sum = 0.0;
+  var sum = Elem();
   for (var j = 0u; j < STREAMS; j++) {
     sum += coefs[coef + j] * x[j * size + place];
   }
   y[i] = x[i] + sum;
 }
-`;
+`
+);
 
 /**
  * WGSL of `altupCorrect`: `y[i, t] = predicted[i, t] +
@@ -45,19 +47,20 @@ fn main(
  * `predicted` and `y` `[A, T, D]`, `activated` `[T, D]`, `coefs` `[T, A]`, all
  * f32.
  *
- * Dispatch: `A * T * D` threads in a grid of any width.
+ * Dispatch: a thread for each load of `y`, in a grid of any width.
  */
-export const altupCorrectWgsl = `${elementsWgsl}
+export const altupCorrectWgsl: Forms = forms((lanes) =>
+  `${elemWgsl(lanes)}${elementsWgsl}
 struct Params { rows: u32 }
 
-@group(0) @binding(0) var<storage, read> predicted: array<f32>;
-@group(0) @binding(1) var<storage, read> activated: array<f32>;
+@group(0) @binding(0) var<storage, read> predicted: array<Elem>;
+@group(0) @binding(1) var<storage, read> activated: array<Elem>;
 @group(0) @binding(2) var<storage, read> coefs: array<f32>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<Elem>;
 @group(0) @binding(4) var<uniform> params: Params;
 
 override STREAMS: u32; // A
-override WIDTH: u32;   // D
+override WIDTH: u32;   // loads of a row, D / lanes
 override ACTIVE: u32;
 
 @compute @workgroup_size(THREADS)
@@ -74,4 +77,5 @@ fn main(
   let coef = coefs[place / WIDTH * STREAMS + stream];
   y[i] = predicted[i] + innovation * (coef + 1.0);
 }
-`;
+`
+);

@@ -1,17 +1,18 @@
 // WGSL of the operations that combine a tensor with a vector or with a factor
-// for each row: `y[i] = f(x[i], v[...])`, all f32, a thread for each element.
-import { elementsWgsl } from "./elements.ts";
+// for each row: `y[i] = f(x[i], v[...])`, all f32, a thread for each load.
+import { elementsWgsl, elemWgsl, type Forms, forms } from "./elements.ts";
 
-function broadcastWgsl(result: string): string {
-  return `${elementsWgsl}
+function broadcastWgsl(factors: "Elem" | "f32", result: string): Forms {
+  return forms((lanes) =>
+    `${elemWgsl(lanes)}${elementsWgsl}
 struct Params { count: u32 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> v: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<Elem>;
+@group(0) @binding(1) var<storage, read> v: array<${factors}>;
+@group(0) @binding(2) var<storage, read_write> y: array<Elem>;
 @group(0) @binding(3) var<uniform> params: Params;
 
-override WIDTH: u32; // elements of a row
+override WIDTH: u32; // loads of a row
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -22,12 +23,19 @@ fn main(
   if (i >= params.count) { return; }
   y[i] = ${result};
 }
-`;
+`
+  );
 }
 
 /** WGSL of `mulVector`. */
-export const mulVectorWgsl: string = broadcastWgsl("x[i] * v[i % WIDTH]");
+export const mulVectorWgsl: Forms = broadcastWgsl(
+  "Elem",
+  "x[i] * v[i % WIDTH]",
+);
 /** WGSL of `addVector`. */
-export const addVectorWgsl: string = broadcastWgsl("x[i] + v[i % WIDTH]");
+export const addVectorWgsl: Forms = broadcastWgsl(
+  "Elem",
+  "x[i] + v[i % WIDTH]",
+);
 /** WGSL of `scaleRows`. */
-export const scaleRowsWgsl: string = broadcastWgsl("x[i] * v[i / WIDTH]");
+export const scaleRowsWgsl: Forms = broadcastWgsl("f32", "x[i] * v[i / WIDTH]");

@@ -1,4 +1,10 @@
-import { elementsWgsl } from "./elements.ts";
+import {
+  eachWgsl,
+  elementsWgsl,
+  elemWgsl,
+  type Forms,
+  forms,
+} from "./elements.ts";
 import { mathWgsl } from "./math.ts";
 
 /**
@@ -6,16 +12,19 @@ import { mathWgsl } from "./math.ts";
  *
  * `x` `[T, 2D]`, `y` `[T, D]`, both f32.
  *
- * Dispatch: `T * D` threads in a grid of any width.
+ * Dispatch: a thread for each load of `y`, in a grid of any width.
  */
-export const gluWgsl = `${elementsWgsl}${mathWgsl}
+export const gluWgsl: Forms = forms((lanes) =>
+  `${elemWgsl(lanes)}${elementsWgsl}${mathWgsl}${
+    eachWgsl(lanes, ["value", "gate"], "value * sigmoid(gate)")
+  }
 struct Params { count: u32 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<Elem>;
+@group(0) @binding(1) var<storage, read_write> y: array<Elem>;
 @group(0) @binding(2) var<uniform> params: Params;
 
-override WIDTH: u32; // D
+override WIDTH: u32; // D / lanes
 
 @compute @workgroup_size(THREADS)
 fn main(
@@ -25,6 +34,7 @@ fn main(
   let i = element(id, groups);
   if (i >= params.count) { return; }
   let first = i / WIDTH * 2u * WIDTH + i % WIDTH;
-  y[i] = x[first] * sigmoid(x[first + WIDTH]);
+  y[i] = each(x[first], x[first + WIDTH]);
 }
-`;
+`
+);

@@ -1,14 +1,23 @@
 // WGSL of the operations on one tensor: `y[i] = f(x[i])`, all f32, a thread for
-// each element. `BY` is the number that comes with the operation.
-import { elementsWgsl } from "./elements.ts";
+// each load. `BY` is the number that comes with the operation.
+import {
+  eachWgsl,
+  elementsWgsl,
+  elemWgsl,
+  type Forms,
+  forms,
+} from "./elements.ts";
 import { mathWgsl } from "./math.ts";
 
-function mapWgsl(result: string): string {
-  return `${elementsWgsl}${mathWgsl}
+function mapWgsl(result: string): Forms {
+  return forms((lanes) =>
+    `${elemWgsl(lanes)}${elementsWgsl}${mathWgsl}${
+      eachWgsl(lanes, ["value"], result)
+    }
 struct Params { count: u32 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<Elem>;
+@group(0) @binding(1) var<storage, read_write> y: array<Elem>;
 @group(0) @binding(2) var<uniform> params: Params;
 
 override BY: f32 = 0.0;
@@ -20,23 +29,23 @@ fn main(
 ) {
   let i = element(id, groups);
   if (i >= params.count) { return; }
-  let value = x[i];
-  y[i] = ${result};
+  y[i] = each(x[i]);
 }
-`;
+`
+  );
 }
 
 /** WGSL of `scale`: `x * BY`. */
-export const scaleWgsl: string = mapWgsl("value * BY");
+export const scaleWgsl: Forms = mapWgsl("value * BY");
 /** WGSL of `gelu`. */
-export const geluWgsl: string = mapWgsl("geluOf(value)");
+export const geluWgsl: Forms = mapWgsl("geluOf(value)");
 /** WGSL of `relu`. */
-export const reluWgsl: string = mapWgsl("max(value, 0.0)");
+export const reluWgsl: Forms = mapWgsl("max(value, 0.0)");
 /** WGSL of `silu`. */
-export const siluWgsl: string = mapWgsl("value * sigmoid(value)");
+export const siluWgsl: Forms = mapWgsl("value * sigmoid(value)");
 /** WGSL of `tanh`. */
-export const tanhWgsl: string = mapWgsl("safeTanh(value)");
+export const tanhWgsl: Forms = mapWgsl("safeTanh(value)");
 /** WGSL of `softcap`: `BY * tanh(x / BY)`. */
-export const softcapWgsl: string = mapWgsl("BY * safeTanh(value / BY)");
+export const softcapWgsl: Forms = mapWgsl("BY * safeTanh(value / BY)");
 /** WGSL of `clamp` to `-BY .. BY`. */
-export const clampWgsl: string = mapWgsl("clamp(value, -BY, BY)");
+export const clampWgsl: Forms = mapWgsl("clamp(value, -BY, BY)");

@@ -1,15 +1,24 @@
-// WGSL of the operations on two tensors of one shape: `y[i] = f(a[i], b[i])`,
-// all f32, a thread for each element.
-import { elementsWgsl } from "./elements.ts";
+// WGSL of the operations on two tensors of one shape: `y[i] = f(a, b)`,
+// all f32, a thread for each load.
+import {
+  eachWgsl,
+  elementsWgsl,
+  elemWgsl,
+  type Forms,
+  forms,
+} from "./elements.ts";
 import { mathWgsl } from "./math.ts";
 
-function zipWgsl(result: string): string {
-  return `${elementsWgsl}${mathWgsl}
+function zipWgsl(result: string): Forms {
+  return forms((lanes) =>
+    `${elemWgsl(lanes)}${elementsWgsl}${mathWgsl}${
+      eachWgsl(lanes, ["a", "b"], result)
+    }
 struct Params { count: u32 }
 
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(0) var<storage, read> first: array<Elem>;
+@group(0) @binding(1) var<storage, read> second: array<Elem>;
+@group(0) @binding(2) var<storage, read_write> y: array<Elem>;
 @group(0) @binding(3) var<uniform> params: Params;
 
 override BY: f32 = 0.0;
@@ -21,16 +30,17 @@ fn main(
 ) {
   let i = element(id, groups);
   if (i >= params.count) { return; }
-  y[i] = ${result};
+  y[i] = each(first[i], second[i]);
 }
-`;
+`
+  );
 }
 
 /** WGSL of `add`. */
-export const addWgsl: string = zipWgsl("a[i] + b[i]");
+export const addWgsl: Forms = zipWgsl("a + b");
 /** WGSL of `mul`. */
-export const mulWgsl: string = zipWgsl("a[i] * b[i]");
+export const mulWgsl: Forms = zipWgsl("a * b");
 /** WGSL of `addScaled`: `(a + b) * BY`. */
-export const addScaledWgsl: string = zipWgsl("(a[i] + b[i]) * BY");
+export const addScaledWgsl: Forms = zipWgsl("(a + b) * BY");
 /** WGSL of `geluMul`: `gelu(a) * b`. */
-export const geluMulWgsl: string = zipWgsl("geluOf(a[i]) * b[i]");
+export const geluMulWgsl: Forms = zipWgsl("geluOf(a) * b");

@@ -3,6 +3,7 @@ import { numel } from "../../../core/shape.ts";
 import type { Ops } from "../../../ops/ops.ts";
 import { shapes } from "../../../ops/shapes.ts";
 import { altupCorrectWgsl, altupPredictWgsl } from "../kernels/altup.ts";
+import { lanesOf } from "../kernels/elements.ts";
 import { ropeWgsl } from "../kernels/rope.ts";
 import { addToStreamsWgsl, meanStreamsWgsl } from "../kernels/streams.ts";
 import { elementGrid, type Recorder } from "../recorder.ts";
@@ -33,13 +34,14 @@ export function decoderOps(r: Recorder): DecoderOps {
     altupPredict(x, coefs) {
       const out = r.output(shapes.altupPredict(x, coefs));
       const [streams, rows, width] = out.shape as [number, number, number];
+      const lanes = lanesOf(width);
       r.dispatch({
-        code: altupPredictWgsl,
-        constants: { STREAMS: streams, WIDTH: width },
+        code: altupPredictWgsl[lanes],
+        constants: { STREAMS: streams, WIDTH: width / lanes },
         reads: [r.own(x), r.own(coefs)],
         writes: [out],
         params: [rows],
-        workgroups: elementGrid(numel(out.shape)),
+        workgroups: elementGrid(numel(out.shape) / lanes),
       });
       return out;
     },
@@ -47,33 +49,38 @@ export function decoderOps(r: Recorder): DecoderOps {
       const shape = shapes.altupCorrect(predicted, activated, coefs, active);
       const out = r.output(shape);
       const [streams, rows, width] = shape as [number, number, number];
+      const lanes = lanesOf(width);
+      const WIDTH = width / lanes;
       r.dispatch({
-        code: altupCorrectWgsl,
-        constants: { STREAMS: streams, WIDTH: width, ACTIVE: active },
+        code: altupCorrectWgsl[lanes],
+        constants: { STREAMS: streams, WIDTH, ACTIVE: active },
         reads: [r.own(predicted), r.own(activated), r.own(coefs)],
         writes: [out],
         params: [rows],
-        workgroups: elementGrid(numel(shape)),
+        workgroups: elementGrid(numel(shape) / lanes),
       });
       return out;
     },
     addToStreams(x, y) {
       const out = r.output(shapes.addToStreams(x, y));
-      const count = numel(out.shape);
+      const size = numel(y.shape);
+      const lanes = lanesOf(size);
+      const count = numel(out.shape) / lanes;
       r.dispatch({
-        code: addToStreamsWgsl,
+        code: addToStreamsWgsl[lanes],
         reads: [r.own(x), r.own(y)],
         writes: [out],
-        params: [count, numel(y.shape)],
+        params: [count, size / lanes],
         workgroups: elementGrid(count),
       });
       return out;
     },
     meanStreams(x) {
       const out = r.output(shapes.meanStreams(x));
-      const count = numel(out.shape);
+      const lanes = lanesOf(numel(out.shape));
+      const count = numel(out.shape) / lanes;
       r.dispatch({
-        code: meanStreamsWgsl,
+        code: meanStreamsWgsl[lanes],
         constants: { STREAMS: x.shape[0]! },
         reads: [r.own(x)],
         writes: [out],

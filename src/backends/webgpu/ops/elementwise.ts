@@ -7,6 +7,7 @@ import {
   mulVectorWgsl,
   scaleRowsWgsl,
 } from "../kernels/broadcast.ts";
+import { type Forms, type Lanes, lanesOf } from "../kernels/elements.ts";
 import { gaussianTopKWgsl } from "../kernels/gaussian_top_k.ts";
 import { gluWgsl } from "../kernels/glu.ts";
 import {
@@ -65,18 +66,20 @@ export function elementwiseOps(r: Recorder): ElementwiseOps {
   return { ...mapOps(r), ...pairOps(r), ...broadcastOps(r), ...rowOps(r) };
 }
 
-/** Records a kernel with a thread for each element of the result. */
-function eachElement(
+/** Records a kernel with a thread for each load of the result. */
+function eachLoad(
   r: Recorder,
-  code: string,
+  code: Forms,
   shape: Shape,
   reads: readonly Binding[],
-  constants: Readonly<Record<string, number>> = {},
+  { lanes, ...constants }: Readonly<Record<string, number>> & {
+    readonly lanes: Lanes;
+  },
 ): WebGpuTensor {
   const out = r.output(shape);
-  const count = numel(shape);
+  const count = numel(shape) / lanes;
   r.dispatch({
-    code,
+    code: code[lanes],
     constants,
     reads,
     writes: [out],
@@ -93,8 +96,10 @@ function mapOps(
   Ops,
   "scale" | "gelu" | "relu" | "silu" | "tanh" | "softcap" | "clamp"
 > {
-  const map = (code: string, shape: Shape, x: Tensor, by = 0) =>
-    eachElement(r, code, shape, [r.own(x)], { BY: by });
+  const map = (code: Forms, shape: Shape, x: Tensor, by = 0) => {
+    const lanes = lanesOf(numel(shape));
+    return eachLoad(r, code, shape, [r.own(x)], { lanes, BY: by });
+  };
   return {
     scale: (x, factor) => map(scaleWgsl, shapes.scale(x, factor), x, factor),
     gelu: (x) => map(geluWgsl, shapes.gelu(x), x),
@@ -111,8 +116,10 @@ function mapOps(
 function pairOps(
   r: Recorder,
 ): Pick<Ops, "add" | "mul" | "addScaled" | "geluMul"> {
-  const zip = (code: string, shape: Shape, a: Tensor, b: Tensor, by = 0) =>
-    eachElement(r, code, shape, [r.own(a), r.own(b)], { BY: by });
+  const zip = (code: Forms, shape: Shape, a: Tensor, b: Tensor, by = 0) => {
+    const lanes = lanesOf(numel(shape));
+    return eachLoad(r, code, shape, [r.own(a), r.own(b)], { lanes, BY: by });
+  };
   return {
     add: (a, b) => zip(addWgsl, shapes.add(a, b), a, b),
     mul: (a, b) => zip(mulWgsl, shapes.mul(a, b), a, b),
@@ -125,12 +132,13 @@ function pairOps(
 function broadcastOps(
   r: Recorder,
 ): Pick<Ops, "mulVector" | "addVector" | "scaleRows" | "glu"> {
-  const withVector = (op: "mulVector" | "addVector", code: string) =>
+  const withVector = (op: "mulVector" | "addVector", code: Forms) =>
     ((x, w) => {
       const shape = shapes[op](x, w);
       const vector = r.ownWeight(op, w, "vector").parts[0]!.values;
-      const constants = { WIDTH: width(shape) };
-      return eachElement(r, code, shape, [r.own(x), vector], constants);
+      const lanes = lanesOf(width(shape));
+      const constants = { lanes, WIDTH: width(shape) / lanes };
+      return eachLoad(r, code, shape, [r.own(x), vector], constants);
     }) satisfies Ops["mulVector"];
   return {
     mulVector: withVector("mulVector", mulVectorWgsl),
@@ -138,13 +146,16 @@ function broadcastOps(
     scaleRows(x, factors) {
       const shape = shapes.scaleRows(x, factors);
       const reads = [r.own(x), r.own(factors)];
-      const constants = { WIDTH: Math.max(1, numel(shape.slice(1))) };
-      return eachElement(r, scaleRowsWgsl, shape, reads, constants);
+      const size = Math.max(1, numel(shape.slice(1)));
+      const lanes = lanesOf(size);
+      const constants = { lanes, WIDTH: size / lanes };
+      return eachLoad(r, scaleRowsWgsl, shape, reads, constants);
     },
     glu(x) {
       const shape = shapes.glu(x);
-      const constants = { WIDTH: width(shape) };
-      return eachElement(r, gluWgsl, shape, [r.own(x)], constants);
+      const lanes = lanesOf(width(shape));
+      const constants = { lanes, WIDTH: width(shape) / lanes };
+      return eachLoad(r, gluWgsl, shape, [r.own(x)], constants);
     },
   };
 }
@@ -182,7 +193,7 @@ function rowOps(
       const rows = numel(shape) / WIDTH;
       const kernel: RmsNormOptions = {
         weighted: weight !== undefined,
-        lanes: WIDTH % 4 === 0 ? 4 : 1,
+        lanes: lanesOf(WIDTH),
         rowThreads: rmsNormThreads(WIDTH),
       };
       r.dispatch({

@@ -10,6 +10,7 @@ import {
   conv2dWgsl,
 } from "../kernels/conv2d.ts";
 import { depthwiseConv2dWgsl } from "../kernels/depthwise_conv2d.ts";
+import { type Forms, forms, lanesOf } from "../kernels/elements.ts";
 import { resizeBilinearWgsl } from "../kernels/resize_bilinear.ts";
 import { resizeNearestWgsl } from "../kernels/resize_nearest.ts";
 import { grid, type Recorder } from "../recorder.ts";
@@ -28,9 +29,6 @@ type PictureOps = Pick<
   | "resizeBilinear"
   | "multiQueryAttention"
 >;
-
-/** A kernel in its forms for single elements and for vectors of four. */
-type Forms = Readonly<Record<1 | 4, string>>;
 
 /** Threads of a workgroup where each computes one element. */
 const THREADS = 64;
@@ -198,12 +196,4 @@ function isPointwise(
   const { top, bottom, left, right } = padding;
   const padded = top + bottom + left + right > 0;
   return taps === 1 && stride[0] === 1 && stride[1] === 1 && !padded;
-}
-
-function lanesOf(channels: number): 1 | 4 {
-  return channels > 0 && channels % 4 === 0 ? 4 : 1;
-}
-
-function forms(code: (lanes: 1 | 4) => string): Forms {
-  return { 1: code(1), 4: code(4) };
 }
