@@ -11,7 +11,13 @@ import {
   threadsFor,
 } from "./layer_shape.ts";
 import { GroupProducts } from "./group_products.ts";
-import { Octets, oneMatrix, RowProducts, rowsOf } from "./products.ts";
+import {
+  Octets,
+  oneMatrix,
+  type ProductLines,
+  RowProducts,
+  rowsOf,
+} from "./products.ts";
 
 /** Workgroups that are wanted, and most rows of one. */
 const GROUPS = 256;
@@ -25,38 +31,21 @@ const MOST_ROWS = 8;
  * and deviation of all follow from those of the parts.
  */
 export function downKernel(shape: LayerShape): LayerKernel {
-  const { hidden, intermediate, subgroups, cutoff } = shape;
+  const { hidden, intermediate, subgroups, cutoff, downProj } = shape;
   const threads = threadsFor(intermediate);
   const rows = rowsFor(hidden, GROUPS, MOST_ROWS);
-  const octets = new Octets("f", intermediate, threads);
-  const isSparse = cutoff !== undefined;
-  const { downProj } = shape;
-  const formats = [downProj.format];
-  const inGroups =
-    GroupProducts.suits(subgroups, threads, intermediate, formats)
-      ? new GroupProducts({
-        name: "g",
-        width: intermediate,
-        threads,
-        subgroups,
-        matrices: [rowsOf(downProj)],
-        rows,
-        together: isSparse ? 4 : 2,
-        laneGroups: isSparse ? 1 : 2,
-        row: (index) => `min(first + ${index}, ${hidden - 1}u)`,
-      })
-      : undefined;
-  const products = new RowProducts({
-    octets,
-    subgroups,
-    rows,
-    ...oneMatrix(downProj, "first"),
-  });
   const sums = new WorkgroupSums(subgroups, threads);
+  const suits = GroupProducts.suits(subgroups, threads, intermediate, [
+    downProj.format,
+  ]);
+  const products = suits
+    ? downByGroups(shape, sums, rows)
+    : downByOctets(shape, sums, rows);
+  const isSparse = cutoff !== undefined;
   return {
     label: `decoderLayer down ${isSparse ? "sparse" : "dense"}`,
     groups: Math.ceil(hidden / rows),
-    cost: costOf([shape.downProj]),
+    cost: costOf([downProj]),
     code: kernelWgsl(subgroups, {
       threads,
       bindings: [
@@ -67,38 +56,77 @@ export function downKernel(shape: LayerShape): LayerKernel {
       ],
       body: [
         `  let first = group.x * ${rows}u;`,
-        ...(inGroups
-          ? [
-            inGroups.before(),
-            isSparse ? cutLines(shape, threads, sums, cutoff) : "",
-            inGroups.after((group, j) => {
-              const gate = `activated[${group} * 8u + ${j}u]`;
-              const up = `activated[${
-                intermediate / 4
-              }u + ${group} * 8u + ${j}u]`;
-              return isSparse ? cutQuad(gate, up) : gate;
-            }),
-          ]
-          : [
-            octets.declare(),
-            products.before(),
-            isSparse
-              ? cutGates(shape, octets, sums, cutoff)
-              : octets.eachQuad((q, x) => `  ${x} = activated[${q}];`),
-            products.after(),
-          ]),
+        products.before,
+        products.after,
         `  if (thread < ${rows}u && first + thread < ${hidden}u) {
-    feedforward[first + thread] = ${
-          inGroups ? "gTotal(0u, thread)" : "fTotal(thread)"
-        };
+    feedforward[first + thread] = downTotal(thread);
   }`,
       ],
       declarations: [
         isSparse ? mathWgsl + geluOfQuad : "",
         sums.declaration(),
-        (inGroups ?? products).declaration(),
+        products.declaration,
       ],
     }),
+  };
+}
+
+function downByGroups(
+  shape: LayerShape,
+  sums: WorkgroupSums,
+  rows: number,
+): ProductLines {
+  const { hidden, intermediate, subgroups, cutoff, downProj } = shape;
+  const threads = threadsFor(intermediate);
+  const isSparse = cutoff !== undefined;
+  const products = new GroupProducts({
+    name: "g",
+    width: intermediate,
+    threads,
+    subgroups,
+    matrices: [rowsOf(downProj)],
+    rows,
+    together: isSparse ? 4 : 2,
+    laneGroups: isSparse ? 1 : 2,
+    row: (index) => `min(first + ${index}, ${hidden - 1}u)`,
+  });
+  const cut = isSparse ? cutLines(shape, threads, sums, cutoff) : "";
+  const multiply = products.after((group, j) => {
+    const at = `${group} * 8u + ${j}u`;
+    const gate = `activated[${at}]`;
+    return isSparse
+      ? cutQuad(gate, `activated[${intermediate / 4}u + ${at}]`)
+      : gate;
+  });
+  return {
+    declaration: `${products.declaration()}
+fn downTotal(r: u32) -> f32 { return gTotal(0u, r); }`,
+    before: products.before(),
+    after: `${cut}\n${multiply}`,
+  };
+}
+
+function downByOctets(
+  shape: LayerShape,
+  sums: WorkgroupSums,
+  rows: number,
+): ProductLines {
+  const { intermediate, subgroups, cutoff, downProj } = shape;
+  const octets = new Octets("f", intermediate, threadsFor(intermediate));
+  const products = new RowProducts({
+    octets,
+    subgroups,
+    rows,
+    ...oneMatrix(downProj, "first"),
+  });
+  const vector = cutoff === undefined
+    ? octets.eachQuad((q, x) => `  ${x} = activated[${q}];`)
+    : cutGates(shape, octets, sums, cutoff);
+  return {
+    declaration: `${products.declaration()}
+fn downTotal(r: u32) -> f32 { return fTotal(r); }`,
+    before: `${octets.declare()}\n${products.before()}`,
+    after: `${vector}\n${products.after()}`,
   };
 }
 

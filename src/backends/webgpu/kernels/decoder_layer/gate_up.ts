@@ -9,7 +9,8 @@ import {
   threadsFor,
 } from "./layer_shape.ts";
 import { GroupProducts } from "./group_products.ts";
-import { Octets, RowProducts, rowsOf } from "./products.ts";
+import { Octets, type ProductLines, RowProducts, rowsOf } from "./products.ts";
+import { multiplyShared, shareVector, vectorMemory } from "./shared_vector.ts";
 
 /** Workgroups that are wanted, and most pairs of rows of one. */
 const GROUPS = 256;
@@ -31,31 +32,7 @@ export function gateUpKernel(shape: LayerShape): LayerKernel {
   const groups = Math.ceil(intermediate / pairs);
   const octets = new Octets("d", hidden, threads, threads);
   const isSparse = shape.cutoff !== undefined;
-  const formats = [gateProj.format, upProj.format];
-  const inGroups = GroupProducts.suits(subgroups, threads, hidden, formats)
-    ? new GroupProducts({
-      name: "g",
-      width: hidden,
-      threads,
-      subgroups,
-      matrices: [rowsOf(gateProj), rowsOf(upProj)],
-      rows: pairs,
-      together: 1,
-      row: (index) => `min(first + ${index}, ${intermediate - 1}u)`,
-    })
-    : undefined;
-  const products = new RowProducts({
-    octets,
-    subgroups,
-    rows: 2 * pairs,
-    formats,
-    row: (_, i) => `min(first + ${i >> 1}u, ${intermediate - 1}u)`,
-    source: (rows, lines) =>
-      [gateProj, upProj].map((matrix, parity) => {
-        const own = rows.filter(({ i }) => i % 2 === parity);
-        return lines(rowsOf(matrix), own);
-      }).join("\n"),
-  });
+  const products = pairProducts(shape, octets, pairs);
   const sums = new WorkgroupSums(subgroups, threads);
   return {
     label: "decoderLayer gateUp",
@@ -76,9 +53,9 @@ export function gateUpKernel(shape: LayerShape): LayerKernel {
       body: [
         `  let first = group.x * ${pairs}u;`,
         octets.declare(),
-        (inGroups ?? products).before(),
+        products.before,
         joinActive(shape, octets, sums, Math.ceil(hidden / 4 / groups)),
-        inGroups ? shareVector(octets, inGroups, hidden) : products.after(),
+        products.after,
         isSparse
           ? leaveGates(intermediate, pairs)
           : `  if (thread < ${pairs}u && first + thread < ${intermediate}u) {
@@ -89,16 +66,59 @@ export function gateUpKernel(shape: LayerShape): LayerKernel {
         mathWgsl,
         isSparse ? `var<workgroup> gates: array<f32, ${pairs}>;` : "",
         sums.declaration(),
-        inGroups
-          ? `var<workgroup> vector: array<vec4f, ${hidden / 4}>;
-${inGroups.declaration()}
-fn gateTotal(r: u32) -> f32 { return gTotal(0u, r); }
-fn upTotal(r: u32) -> f32 { return gTotal(1u, r); }`
-          : `${products.declaration()}
-fn gateTotal(r: u32) -> f32 { return dTotal(2u * r); }
-fn upTotal(r: u32) -> f32 { return dTotal(2u * r + 1u); }`,
+        products.declaration,
       ],
     }),
+  };
+}
+
+/** Products of as many rows of gate and up, as `gateTotal(r)` and `upTotal(r)`. */
+function pairProducts(
+  { hidden, intermediate, subgroups, gateProj, upProj }: LayerShape,
+  octets: Octets,
+  pairs: number,
+): ProductLines {
+  const formats = [gateProj.format, upProj.format];
+  const matrices = [rowsOf(gateProj), rowsOf(upProj)];
+  const row = (index: string) => `min(first + ${index}, ${intermediate - 1}u)`;
+  const { threads } = octets;
+  if (GroupProducts.suits(subgroups, threads, hidden, formats)) {
+    const products = new GroupProducts({
+      name: "g",
+      width: hidden,
+      threads,
+      subgroups,
+      matrices,
+      rows: pairs,
+      together: 1,
+      row,
+    });
+    return {
+      declaration: `${vectorMemory(hidden)}
+${products.declaration()}
+fn gateTotal(r: u32) -> f32 { return gTotal(0u, r); }
+fn upTotal(r: u32) -> f32 { return gTotal(1u, r); }`,
+      before: products.before(),
+      after: `${shareVector(octets)}\n${multiplyShared(products, hidden)}`,
+    };
+  }
+  const products = new RowProducts({
+    octets,
+    subgroups,
+    rows: 2 * pairs,
+    formats,
+    row: (_, i) => row(`${i >> 1}u`),
+    source: (rows, lines) =>
+      matrices.map((matrix, parity) =>
+        lines(matrix, rows.filter(({ i }) => i % 2 === parity))
+      ).join("\n"),
+  });
+  return {
+    declaration: `${products.declaration()}
+fn gateTotal(r: u32) -> f32 { return dTotal(2u * r); }
+fn upTotal(r: u32) -> f32 { return dTotal(2u * r + 1u); }`,
+    before: products.before(),
+    after: products.after(),
   };
 }
 
@@ -161,25 +181,6 @@ ${
       `  ${x} *= midFactor * vectors[${shape.preFeedforwardNorm}u + ${q}];`
     )
   }`;
-}
-
-/**
- * Products with the vector that threads have by octets: quad j of all groups side
- * by side, so that lanes that read the same quad of theirs meet no bank twice.
- */
-function shareVector(
-  octets: Octets,
-  products: GroupProducts,
-  hidden: number,
-): string {
-  const groups = hidden / 32;
-  return `${
-    octets.eachQuad((q, x) =>
-      `  vector[(${q} & 7u) * ${groups}u + (${q} >> 3u)] = ${x};`
-    )
-  }
-  workgroupBarrier();
-${products.after((group, j) => `vector[${j * groups}u + ${group}]`)}`;
 }
 
 /** Gate and up as they are, and what the Gaussian top-k needs of the gates. */

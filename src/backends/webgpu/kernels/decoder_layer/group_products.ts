@@ -94,8 +94,13 @@ fn ${name}Total(m: u32, r: u32) -> f32 {
 }`;
   }
 
-  /** Starts to load the first rows: before the vector is known. */
+  /** Declares what is loaded, and starts to load the first rows: before the vector is known. */
   before(): string {
+    return `${this.declare()}\n${this.loadFirst()}`;
+  }
+
+  /** The first half of {@link before}. */
+  declare(): string {
     const { options: { name, matrices }, lanes, groups } = this;
     const lines = [
       `  let ${name}Lane = thread % ${lanes}u;`,
@@ -118,8 +123,12 @@ fn ${name}Total(m: u32, r: u32) -> f32 {
         lines.push(`  var s${at} = 0u;`);
       })
     );
-    lines.push(this.load("0u"));
     return lines.join("\n");
+  }
+
+  /** The second half of {@link before}, which may stand in a branch. */
+  loadFirst(): string {
+    return this.load("0u");
   }
 
   /**

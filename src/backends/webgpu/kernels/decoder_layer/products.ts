@@ -238,6 +238,15 @@ export function oneMatrix(
   };
 }
 
+/** Parts of a kernel that multiply. */
+export interface ProductLines {
+  readonly declaration: string;
+  /** Before the vector is known. */
+  readonly before: string;
+  /** Once it is known. */
+  readonly after: string;
+}
+
 /** The products of a workgroup's rows with its vector. */
 export class RowProducts {
   private readonly options: RowProductsOptions;
