@@ -1,5 +1,5 @@
 // The WebGPU device: kernels in WGSL, a step is a command buffer.
-import { DeviceError, InputError } from "../../core/errors.ts";
+import { InputError } from "../../core/errors.ts";
 import { numel, type Shape } from "../../core/shape.ts";
 import type {
   Device,
@@ -11,19 +11,12 @@ import type { KvSpec, KvStore, Ops, Tensor, Weight } from "../../ops/ops.ts";
 import type { TokenOps } from "../../ops/token_ops.ts";
 import type { Platform } from "../../platform/platform.ts";
 import type { WebGpuContext } from "./context.ts";
+import { DeviceMemory } from "./device_memory.ts";
 import { KvRegion } from "./kv_region.ts";
-import {
-  megabytes,
-  type MemoryBytes,
-  takeBuffer,
-  takeMemory,
-  takeRegion,
-} from "./memory.ts";
+import type { MemoryBytes } from "./memory.ts";
 import { createOps, createTokenOps } from "./ops.ts";
-import { TokenMemory } from "./ops/tokens.ts";
 import { Readback } from "./readback.ts";
 import { Recorder } from "./recorder.ts";
-import { Slots } from "./slots.ts";
 import { type Slice, Slices } from "./slices.ts";
 import { encodeCopies, encodeDispatches } from "./step.ts";
 import { F32_BYTES, type WebGpuTensor } from "./tensors.ts";
@@ -46,8 +39,6 @@ export function createWebGpuDevice(
   return new WebGpuDevice(options);
 }
 
-/** Room for a step, in units of the largest planned one. */
-const PLAN_MARGIN = 1.125;
 /** A binding may not be longer: kernels count bytes in 32 bits. */
 const MAX_BINDING_BYTES = 2 ** 31;
 
@@ -71,13 +62,7 @@ export class WebGpuDevice implements Device {
   /** Tells when a slice that brings nothing back is done. */
   private readonly marker: Readback;
   private readonly slices: Slices;
-  private readonly slots = new Slots();
-  private readonly kvRegion = new KvRegion();
-  private readonly tokenMemory: TokenMemory;
-  private readonly weights: WebGpuWeight[] = [];
-  private uploadBytes = 0;
-  /** Bytes that a step may take. */
-  private activationBytes = 0;
+  private readonly memory: DeviceMemory;
   /** Whether steps were submitted that nobody has waited for. */
   private queued = false;
   private state: "declaring" | "ready" | "disposed" = "declaring";
@@ -90,10 +75,10 @@ export class WebGpuDevice implements Device {
     this.marker = new Readback(context.gpu, mapping);
     this.slices = new Slices(platform);
     this.ops = createOps(this.recorder, context.subgroups, context.limits);
-    this.tokenMemory = new TokenMemory(context.gpu.queue);
+    this.memory = new DeviceMemory(context, this.recorder);
     this.tokens = createTokenOps(
       this.recorder,
-      this.tokenMemory,
+      this.memory.tokens,
       (action) => this.requireState("declaring", action),
     );
   }
@@ -106,31 +91,28 @@ export class WebGpuDevice implements Device {
       this.recorder.device,
       Math.min(maxStorageBufferBindingSize, maxBufferSize, MAX_BINDING_BYTES),
     );
-    this.weights.push(weight);
+    this.memory.weights.push(weight);
     return weight;
   }
 
   reserveKv(specs: readonly KvSpec[]): void {
     this.requireState("declaring", "reserve key-value stores");
-    this.kvRegion.reserve(specs);
+    this.memory.kvRegion.reserve(specs);
   }
 
   plan(record: () => readonly Tensor[]): void {
     this.requireState("declaring", "plan a step");
-    const { recorder, slots } = this;
+    const { recorder } = this;
     recorder.requireRecording();
     recorder.planning = true;
     try {
       for (const x of record()) recorder.keep(x);
-      slots.place(recorder.buffers, recorder.dispatches.length);
+      this.memory.plan();
       const kernels = new Map<string, number>();
       for (const { label } of recorder.dispatches) {
         kernels.set(label, (kernels.get(label) ?? 0) + 1);
       }
       this.planned.push(kernels);
-      this.uploadBytes = Math.max(this.uploadBytes, recorder.uploads.bytes);
-      this.activationBytes = slots.bytes +
-        Math.ceil(this.uploadBytes * PLAN_MARGIN);
     } finally {
       recorder.endStep();
     }
@@ -138,32 +120,17 @@ export class WebGpuDevice implements Device {
 
   /** Bytes of {@link requiredBytes} for weights that may be left out. */
   get optionalBytes(): number {
-    return this.weights.reduce(
-      (sum, { optional, bytes }) => sum + (optional ? bytes : 0),
-      0,
-    );
+    return this.memory.optionalBytes;
   }
 
   requiredBytes(): MemoryBytes {
-    return {
-      weights: this.takenWeights.reduce((sum, { bytes }) => sum + bytes, 0),
-      kv: this.kvRegion.bytes,
-      activations: this.activationBytes + this.tokenMemory.region.bytes,
-    };
+    return this.memory.requiredBytes();
   }
 
   async allocate(): Promise<void> {
     this.requireState("declaring", "take the memory");
-    try {
-      await this.takeAll();
-    } catch (error) {
-      const optional = this.weights.filter((weight) => weight.optional);
-      if (!(error instanceof DeviceError) || optional.length === 0) throw error;
-      this.freeAll();
-      for (const weight of optional) weight.leftOut = true;
-      await this.takeAll();
-    }
     const { context, marker } = this;
+    await this.memory.take();
     await context.guard("map a buffer", () => marker.reserve(F32_BYTES));
     this.state = "ready";
   }
@@ -192,12 +159,12 @@ export class WebGpuDevice implements Device {
     const { device, planning } = this.recorder;
     if (planning) return KvRegion.standIn(spec, device);
     this.requireState("ready", "create a key-value store");
-    return this.kvRegion.create(spec, device);
+    return this.memory.kvRegion.create(spec, device);
   }
 
   freeKvStore(store: KvStore): void {
     if (this.recorder.planning || this.state === "disposed") return;
-    this.kvRegion.release(
+    this.memory.kvRegion.release(
       this.recorder.ownStore("freeKvStore", store),
     );
   }
@@ -228,7 +195,7 @@ export class WebGpuDevice implements Device {
       const kept = tensors.map((x) => recorder.keep(x));
       recorder.running = true;
       signal?.throwIfAborted();
-      this.placeBuffers();
+      this.memory.placeBuffers();
       const sizes = kept.map(({ shape }) => numel(shape) * F32_BYTES);
       const values = await this.run(
         kept,
@@ -314,73 +281,12 @@ export class WebGpuDevice implements Device {
   [Symbol.asyncDispose](): Promise<void> {
     if (this.state !== "disposed") {
       this.state = "disposed";
-      this.freeAll();
+      this.memory.free();
       this.readback.destroy();
       this.marker.destroy();
       this.onDispose?.();
     }
     return Promise.resolve();
-  }
-
-  private get takenWeights(): readonly WebGpuWeight[] {
-    return this.weights.filter(({ leftOut }) => !leftOut);
-  }
-
-  private takeAll(): Promise<void> {
-    const { context, kvRegion, recorder, tokenMemory } = this;
-    return takeMemory(context, this.requiredBytes(), () => {
-      for (const group of recorder.groups.all) group.take(context);
-      for (const { name, regions } of this.takenWeights) {
-        for (const region of regions) {
-          if (!region.memory) takeRegion(context, name, region);
-        }
-      }
-      kvRegion.memory = takeBuffer(context, "key-value stores", kvRegion.bytes);
-      takeRegion(context, "tokens", tokenMemory.region);
-      for (const slot of this.slots.all) {
-        slot.memory = takeBuffer(context, "activations", slot.bytes);
-      }
-      const bytes = Math.ceil(this.uploadBytes * PLAN_MARGIN);
-      recorder.uploads.memory = takeBuffer(context, "uploads", bytes);
-    });
-  }
-
-  private freeAll(): void {
-    const memories = [
-      ...this.weights.flatMap(({ regions }) => regions),
-      ...this.slots.all,
-      this.kvRegion,
-      this.tokenMemory.region,
-      this.recorder.uploads,
-    ];
-    for (const owner of memories) {
-      owner.memory?.buffer.destroy();
-      owner.memory = undefined;
-    }
-  }
-
-  /** Gives every buffer of the step its memory. */
-  private placeBuffers(): void {
-    const { recorder, slots, context } = this;
-    const { buffers, dispatches, uploads } = recorder;
-    const placed = slots.place(buffers, dispatches.length);
-    const found = slots.bytes + uploads.bytes;
-    if (found > this.activationBytes * PLAN_MARGIN) {
-      slots.dropUntaken();
-      throw new DeviceError(
-        `Cannot run a step of ${megabytes(found)}: the memory has room for ` +
-          `${megabytes(this.activationBytes)}; plan a larger one, or pass ` +
-          "fewer rows at a time",
-      );
-    }
-    for (const slot of slots.all) {
-      slot.memory ??= takeBuffer(context, "activations", slot.bytes);
-    }
-    buffers.forEach((buffer, i) => buffer.memory = placed[i]!.memory);
-    if (uploads.memory!.buffer.size < uploads.bytes) {
-      uploads.memory!.buffer.destroy();
-      uploads.memory = takeBuffer(context, "uploads", uploads.bytes);
-    }
   }
 
   private requireState(wanted: "declaring" | "ready", action: string): void {
