@@ -1,3 +1,4 @@
+import { GroupProducts } from "./group_products.ts";
 import { type KernelBinding, kernelWgsl, WEIGHT_BINDINGS } from "./kernel.ts";
 import {
   costOf,
@@ -7,13 +8,22 @@ import {
   rowsFor,
   threadsFor,
 } from "./layer_shape.ts";
-import { Octets, oneMatrix, RowProducts } from "./products.ts";
+import {
+  Octets,
+  oneMatrix,
+  type ProductLines,
+  RowProducts,
+  rowsOf,
+} from "./products.ts";
+import { multiplyShared, shareVector, vectorMemory } from "./shared_vector.ts";
 
 /** Workgroups that are wanted, and most rows of one. */
 const GROUPS = 128;
 const MOST_ROWS = 16;
 /** Most splits of the keys that this kernel merges: every workgroup does it. */
 export const MERGED_SPLITS = 16;
+/** Rows of a subgroup whose loads are under way before the vector is known. */
+const TOGETHER = 4;
 /** Splits whose loads are under way together. */
 const UNROLLED = 8;
 
@@ -37,15 +47,11 @@ export function attentionOutputKernel(
     attended: new Octets("a", heads * headDim, threads),
     laurel: new Octets("l", rank, threads),
   };
-  const common = { subgroups, rows };
-  const attention = new RowProducts({
-    ...common,
-    octets: vectors.attended,
-    ...oneMatrix(oProj, "first"),
-  });
+  const attention = attentionProducts(shape, vectors.attended, rows);
   const right = new RowProducts({
-    ...common,
     octets: vectors.laurel,
+    subgroups,
+    rows,
     ...oneMatrix(laurelRight, "first"),
   });
   return {
@@ -63,24 +69,66 @@ export function attentionOutputKernel(
       ...(!merged && { params: ["splits"] }),
       declarations: [
         merged ? "" : mergeFunction(heads, headDim),
-        attention.declaration(),
+        attention.declaration,
         right.declaration(),
       ],
       body: [
         `  let first = group.x * ${rows}u;`,
         vectors.attended.declare(),
         vectors.laurel.declare(),
-        attention.before(),
+        attention.before,
         right.before(),
         loadVectors(shape, vectors, merged),
-        attention.after(),
+        attention.after,
         right.after(),
         `  if (thread < ${rows}u && first + thread < ${hidden}u) {
-    outputs[first + thread] = aTotal(thread);
+    outputs[first + thread] = attentionTotal(thread);
     outputs[${hidden}u + first + thread] = lTotal(thread);
   }`,
       ],
     }),
+  };
+}
+
+/** Products of the output projection, as `attentionTotal(r)`. */
+function attentionProducts(
+  { subgroups, hidden, oProj }: LayerShape,
+  octets: Octets,
+  rows: number,
+): ProductLines {
+  const { threads, width, lanes } = octets;
+  const suits = lanes === threads &&
+    GroupProducts.suits(subgroups, threads, width, [oProj.format]);
+  if (suits) {
+    const products = new GroupProducts({
+      name: "g",
+      width,
+      threads,
+      subgroups,
+      matrices: [rowsOf(oProj)],
+      rows,
+      together: TOGETHER,
+      row: (index) => `min(first + ${index}, ${hidden - 1}u)`,
+    });
+    return {
+      declaration: `${vectorMemory(width)}
+${products.declaration()}
+fn attentionTotal(r: u32) -> f32 { return gTotal(0u, r); }`,
+      before: products.before(),
+      after: `${shareVector(octets)}\n${multiplyShared(products, width)}`,
+    };
+  }
+  const products = new RowProducts({
+    octets,
+    subgroups,
+    rows,
+    ...oneMatrix(oProj, "first"),
+  });
+  return {
+    declaration: `${products.declaration()}
+fn attentionTotal(r: u32) -> f32 { return aTotal(r); }`,
+    before: products.before(),
+    after: products.after(),
   };
 }
 

@@ -32,7 +32,7 @@ export interface GroupProductsOptions {
   readonly matrices: readonly RowSource[];
   /** Rows of the workgroup. */
   readonly rows: number;
-  /** Rows of a subgroup whose loads are under way together. */
+  /** Rows of a subgroup whose loads are under way together, if it has so many. */
   readonly together: number;
   /** Groups of a lane, where that many lanes exist; 1 where elements of the vector cost much. */
   readonly laneGroups?: number;
@@ -53,9 +53,8 @@ export class GroupProducts {
   private readonly turns: number;
 
   constructor(options: GroupProductsOptions) {
-    const { width, threads, subgroups, rows, together } = options;
+    const { width, threads, subgroups, rows } = options;
     const { laneGroups = LANE_GROUPS } = options;
-    this.options = options;
     this.groups = width / GROUP;
     const { subgroupSize } = subgroups;
     const wanted = Math.ceil(this.groups / laneGroups / subgroupSize);
@@ -65,6 +64,8 @@ export class GroupProducts {
     );
     this.slots = threads / this.lanes;
     this.laneGroups = Math.ceil(this.groups / this.lanes);
+    const together = Math.min(options.together, Math.ceil(rows / this.slots));
+    this.options = { ...options, together };
     this.turns = Math.ceil(rows / (this.slots * together));
   }
 

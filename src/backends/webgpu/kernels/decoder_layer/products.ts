@@ -213,8 +213,6 @@ export interface RowProductsOptions {
   readonly subgroups: SubgroupFeatures;
   /** Rows of the workgroup. */
   readonly rows: number;
-  /** Words of q4 that a thread loads before it uses any. */
-  readonly batchWords?: number;
   /** Formats of the matrices. */
   readonly formats: readonly WeightFormat[];
   /**
@@ -257,12 +255,12 @@ export class RowProducts {
 
   constructor(options: RowProductsOptions) {
     this.options = options;
-    const { octets, rows, batchWords = BATCH_WORDS } = options;
+    const { octets, rows } = options;
     const { subgroupSize } = options.subgroups;
     this.subgroupSize = fits(subgroupSize, octets.lanes) ? subgroupSize : 0;
     this.rowsPerThread = Math.ceil(rows / octets.slots);
     const size = this.subgroupSize > 0
-      ? Math.max(1, Math.floor(batchWords / octets.count))
+      ? Math.max(1, Math.floor(BATCH_WORDS / octets.count))
       : BATCH_ROWS_IN_MEMORY;
     this.batches = range(Math.ceil(this.rowsPerThread / size)).map((b) =>
       range(Math.min(size, this.rowsPerThread - b * size)).map((i) =>

@@ -11,7 +11,7 @@ import {
   type LayerShape,
   threadsFor,
 } from "./layer_shape.ts";
-import { Octets, RowProducts } from "./products.ts";
+import { Octets } from "./products.ts";
 import {
   coefficients,
   loadStreams,
@@ -20,7 +20,7 @@ import {
 } from "./project_streams.ts";
 import {
   chooseMatrix,
-  chosenMatrix,
+  chosenProducts,
   type SharedMatrix,
   shareRows,
 } from "./row_share.ts";
@@ -50,28 +50,19 @@ export function projectKernel(
   const { hidden, streams, subgroups } = shape;
   const threads = threadsFor(hidden);
   const share = shareRows(projections(shape), GROUPS, MOST_ROWS);
-  const { rows, groups } = share;
+  const { groups } = share;
   const octets = new Octets("d", hidden, threads, threads);
-  const products = new RowProducts({
-    octets,
-    subgroups,
-    rows,
-    batchWords: rows, // all under way before the vector is known
-    ...chosenMatrix(share, hidden),
-  });
+  const products = chosenProducts(share, octets, subgroups);
   const sums = new WorkgroupSums(subgroups, threads);
   const body = [
     chooseMatrix(share),
     octets.declare(),
-    products.before(),
+    products.before,
     loadStreams(shape, octets, pending),
     coefficients(shape, octets, sums, pending),
     predictActive(shape, octets, sums, pending),
     writeSlice(shape, octets, Math.ceil(hidden / 4 / groups)),
-    products.after(),
-    `  if (thread < ${rows}u && first + thread < matrixRows) {
-    projected[firstOutput + first + thread] = dTotal(thread);
-  }`,
+    products.after,
   ];
   return {
     label: "decoderLayer project",
@@ -90,7 +81,7 @@ export function projectKernel(
         mathWgsl,
         `var<workgroup> coefs: array<f32, ${streams ** 2}>;`,
         sums.declaration(),
-        products.declaration(),
+        products.declaration,
       ],
       body,
     }),

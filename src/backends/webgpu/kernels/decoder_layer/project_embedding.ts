@@ -1,7 +1,7 @@
 import { kernelWgsl, WEIGHT_BINDINGS } from "./kernel.ts";
 import { costOf, type LayerKernel, threadsFor } from "./layer_shape.ts";
-import { Octets, RowProducts } from "./products.ts";
-import { chooseMatrix, chosenMatrix } from "./row_share.ts";
+import { Octets } from "./products.ts";
+import { chooseMatrix, chosenProducts } from "./row_share.ts";
 import { shareProjections, type StreamsShape } from "./streams_shape.ts";
 
 /**
@@ -12,13 +12,8 @@ export function projectEmbeddingKernel(shape: StreamsShape): LayerKernel {
   const { hidden, subgroups, projections } = shape;
   const threads = threadsFor(hidden);
   const share = shareProjections(shape);
-  const octets = new Octets("d", hidden, threads);
-  const products = new RowProducts({
-    octets,
-    subgroups,
-    rows: share.rows,
-    ...chosenMatrix(share, hidden),
-  });
+  const octets = new Octets("d", hidden, threads, threads);
+  const products = chosenProducts(share, octets, subgroups);
   return {
     label: "embedStreams project",
     groups: share.groups,
@@ -30,16 +25,13 @@ export function projectEmbeddingKernel(shape: StreamsShape): LayerKernel {
         ...WEIGHT_BINDINGS,
         { name: "projected", element: "f32", writes: true },
       ],
-      declarations: [products.declaration()],
+      declarations: [products.declaration],
       body: [
         chooseMatrix(share),
         octets.declare(),
-        products.before(),
+        products.before,
         octets.eachQuad((q, x) => `  ${x} = embedding[${q}];`),
-        products.after(),
-        `  if (thread < ${share.rows}u && first + thread < matrixRows) {
-    projected[firstOutput + first + thread] = dTotal(thread);
-  }`,
+        products.after,
       ],
     }),
   };

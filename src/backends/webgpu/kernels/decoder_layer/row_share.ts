@@ -1,7 +1,20 @@
 // Rows of several matrices that meet vectors of one width in one kernel.
 import type { WeightFormat } from "../../../../core/dtype.ts";
+import type { SubgroupFeatures } from "../../features.ts";
+import { GroupProducts } from "./group_products.ts";
 import { type MatrixPlace, rowsFor } from "./layer_shape.ts";
-import { type RowProductsOptions, rowsOf } from "./products.ts";
+import {
+  type Octets,
+  type ProductLines,
+  RowProducts,
+  rowsOf,
+} from "./products.ts";
+import { multiplyShared, shareVector, vectorMemory } from "./shared_vector.ts";
+
+/** Rows of a workgroup are a multiple, where there are as many. */
+const WHOLE_ROWS = 8;
+/** Rows of a subgroup whose loads are under way before the vector is known. */
+const TOGETHER = 4;
 
 /** A matrix and where its outputs begin. */
 export interface SharedMatrix {
@@ -28,7 +41,8 @@ export function shareRows(
   most: number,
 ): RowShare {
   const all = matrices.map(({ matrix }) => matrix.rows);
-  const rows = rowsFor(sum(all), groups, most);
+  const wanted = rowsFor(sum(all), groups, most);
+  const rows = Math.round(wanted / WHOLE_ROWS) * WHOLE_ROWS || wanted;
   const counts = all.map((count) => Math.ceil(count / rows));
   const formats = [...new Set(matrices.map(({ matrix }) => matrix.format))];
   return { matrices, rows, counts, groups: sum(counts), formats };
@@ -38,23 +52,101 @@ function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
-/** Products with the matrix that `chooseMatrix` has chosen. */
-export function chosenMatrix(
-  { formats }: RowShare,
-  width: number,
-): Pick<RowProductsOptions, "formats" | "row" | "source"> {
-  const place = { width, values: "valueWords", scales: "scaleWords" };
-  return {
+/**
+ * Products with the matrix that `chooseMatrix` has chosen, of a vector that threads
+ * have by octets; they go to `projected`.
+ */
+export function chosenProducts(
+  share: RowShare,
+  octets: Octets,
+  subgroups: SubgroupFeatures,
+): ProductLines {
+  const { formats } = share;
+  const { threads, width, lanes } = octets;
+  return lanes === threads &&
+      GroupProducts.suits(subgroups, threads, width, formats)
+    ? chosenByGroups(share, octets, subgroups)
+    : chosenByOctets(share, octets, subgroups);
+}
+
+function chosenByOctets(
+  { formats, rows }: RowShare,
+  octets: Octets,
+  subgroups: SubgroupFeatures,
+): ProductLines {
+  const place = { width: octets.width, ...CHOSEN };
+  const products = new RowProducts({
+    octets,
+    subgroups,
+    rows,
     formats,
-    row: (index) => `min(first + ${index}, matrixRows - 1u)`,
+    row: chosenRow,
     source: (rows, lines) =>
-      formats.map((format, i) => {
-        const body = lines({ format, ...place }, rows);
-        return formats.length === 1
-          ? body
-          : `  if (formatIndex == ${i}u) {\n${body}\n  }`;
-      }).join("\n"),
+      perFormat(formats, (format) => lines({ format, ...place }, rows)),
+  });
+  const total = `${octets.name}Total(thread)`;
+  return {
+    declaration: products.declaration(),
+    before: products.before(),
+    after: `${products.after()}\n${storeChosen(rows, total)}`,
   };
+}
+
+function chosenByGroups(
+  { formats, rows }: RowShare,
+  octets: Octets,
+  subgroups: SubgroupFeatures,
+): ProductLines {
+  const { width, threads } = octets;
+  const products = formats.map((format) =>
+    new GroupProducts({
+      name: format,
+      width,
+      threads,
+      subgroups,
+      matrices: [{ format, width, ...CHOSEN }],
+      rows,
+      together: TOGETHER,
+      row: chosenRow,
+    })
+  );
+  const all = (lines: (own: GroupProducts) => string) =>
+    products.map(lines).join("\n");
+  return {
+    declaration: `${vectorMemory(width)}\n${all((own) => own.declaration())}`,
+    before: `${all((own) => own.declare())}
+${perFormat(formats, (_, i) => products[i]!.loadFirst())}`,
+    after: `${shareVector(octets)}
+${
+      perFormat(formats, (format, i) =>
+        `${multiplyShared(products[i]!, width)}
+${storeChosen(rows, `${format}Total(0u, thread)`)}`)
+    }`,
+  };
+}
+
+/** The place that `chooseMatrix` gives. */
+const CHOSEN = { values: "valueWords", scales: "scaleWords" } as const;
+
+function chosenRow(index: string): string {
+  return `min(first + ${index}, matrixRows - 1u)`;
+}
+
+/** Lines for the format of the chosen matrix. */
+function perFormat(
+  formats: readonly WeightFormat[],
+  lines: (format: WeightFormat, i: number) => string,
+): string {
+  if (formats.length === 1) return lines(formats[0]!, 0);
+  return formats.map((format, i) =>
+    `  if (formatIndex == ${i}u) {\n${lines(format, i)}\n  }`
+  ).join("\n");
+}
+
+function storeChosen(rows: number, total: string): string {
+  return `  if (thread < ${rows}u && first + thread < matrixRows) {
+    projected[firstOutput + first + thread] = ${total};
+  }`;
 }
 
 /**

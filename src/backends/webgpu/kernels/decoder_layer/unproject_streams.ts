@@ -5,8 +5,8 @@ import {
   WorkgroupSums,
 } from "./kernel.ts";
 import { costOf, float, type LayerKernel, threadsFor } from "./layer_shape.ts";
-import { Octets, RowProducts } from "./products.ts";
-import { chooseMatrix, chosenMatrix } from "./row_share.ts";
+import { Octets } from "./products.ts";
+import { chooseMatrix, chosenProducts } from "./row_share.ts";
 import { shareProjections, type StreamsShape } from "./streams_shape.ts";
 
 /**
@@ -24,24 +24,16 @@ export function unprojectStreamsKernel(
   const share = shareProjections(shape);
   const octets = new Octets("d", hidden, threads, threads);
   const sums = new WorkgroupSums(subgroups, threads);
-  const products = new RowProducts({
-    octets,
-    subgroups,
-    rows: share.rows,
-    ...chosenMatrix(share, hidden),
-  });
+  const products = chosenProducts(share, octets, subgroups);
   const body = [
     chooseMatrix(share),
     octets.declare(),
-    products.before(),
+    products.before,
     octets.eachQuad((q, x) =>
       `  ${x} = streams[(firstOutput + ${hidden}u) / 4u + ${q}];`
     ),
     pending ? addAddend(shape, octets, sums) : "",
-    products.after(),
-    `  if (thread < ${share.rows}u && first + thread < matrixRows) {
-    projected[firstOutput + first + thread] = dTotal(thread);
-  }`,
+    products.after,
   ];
   return {
     label: "mergeStreams project",
@@ -55,7 +47,7 @@ export function unprojectStreamsKernel(
         ...WEIGHT_BINDINGS,
         { name: "projected", element: "f32", writes: true },
       ],
-      declarations: [sums.declaration(), products.declaration()],
+      declarations: [sums.declaration(), products.declaration],
       body,
     }),
   };
