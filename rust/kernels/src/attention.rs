@@ -27,11 +27,12 @@ pub struct Store<'a, E> {
     pub width: usize,
 }
 
-/// Attention of rows q `[T, heads, width]` over what `seen` says for each row.
-/// `room` has space for [`GROUP`] heads.
+/// Attention of units from `first` on: the query heads of a row that share a
+/// head of keys, q `[units, heads / KV heads, width]`, over what `seen` says for
+/// each row. `room` has space for [`GROUP`] heads.
 pub fn attention<E: Element>(
     q: &[f32],
-    heads: usize,
+    [first, sharing]: [usize; 2],
     store: Store<E>,
     scale: f32,
     seen: impl Fn(usize) -> Range<usize>,
@@ -39,8 +40,9 @@ pub fn attention<E: Element>(
     out: &mut [f32],
 ) {
     let Store { width, capacity, .. } = store;
-    let sharing = heads / store.heads;
-    for kv_head in 0..store.heads {
+    let units = q.chunks(sharing * width).zip(out.chunks_mut(sharing * width));
+    for ((q, out), unit) in units.zip(first..) {
+        let (row, kv_head) = (unit / store.heads, unit % store.heads);
         let first = kv_head * capacity * width;
         let keys = Keys {
             k: &store.k[first..first + capacity * width],
@@ -49,20 +51,15 @@ pub fn attention<E: Element>(
             width,
             scale,
         };
-        for row in 0..q.len() / (heads * width) {
-            let first = (row * heads + kv_head * sharing) * width;
-            let part = first..first + sharing * width;
-            let groups = q[part.clone()].chunks(GROUP * width);
-            for (q, out) in groups.zip(out[part].chunks_mut(GROUP * width)) {
-                if q.len() == GROUP * width {
-                    keys.attend::<GROUP>(q, seen(row), room, out);
-                    continue;
-                }
-                for (q, out) in q.chunks(2 * width).zip(out.chunks_mut(2 * width)) {
-                    match q.len() / width {
-                        1 => keys.attend::<1>(q, seen(row), room, out),
-                        _ => keys.attend::<2>(q, seen(row), room, out),
-                    }
+        for (q, out) in q.chunks(GROUP * width).zip(out.chunks_mut(GROUP * width)) {
+            if q.len() == GROUP * width {
+                keys.attend::<GROUP>(q, seen(row), room, out);
+                continue;
+            }
+            for (q, out) in q.chunks(2 * width).zip(out.chunks_mut(2 * width)) {
+                match q.len() / width {
+                    1 => keys.attend::<1>(q, seen(row), room, out),
+                    _ => keys.attend::<2>(q, seen(row), room, out),
                 }
             }
         }
@@ -273,7 +270,15 @@ mod tests {
             let store = Store { k: &ring_k, v: &ring_v, heads: kv_heads, capacity, width };
             let seen = |row: usize| first + row + 1 - window..first + row + 1;
             let mut out = vec![0.0; q.len()];
-            attention(&q, heads, store, 0.7, seen, &mut vec![0.0; GROUP * width], &mut out);
+            attention(
+                &q,
+                [0, heads / kv_heads],
+                store,
+                0.7,
+                seen,
+                &mut vec![0.0; GROUP * width],
+                &mut out,
+            );
             for (i, found) in out.chunks(width).enumerate() {
                 let kv_head = i % heads * kv_heads / heads;
                 let pick = |x: &[f32]| -> Vec<f32> {
@@ -308,7 +313,7 @@ mod tests {
             let store = Store { k, v, heads: kv_heads, capacity, width };
             let mut out = vec![0.0; q.len()];
             let room = &mut vec![0.0; GROUP * width];
-            attention(q, heads, store, 0.7, |_| 3..43, room, &mut out);
+            attention(q, [0, heads / kv_heads], store, 0.7, |_| 3..43, room, &mut out);
             out
         }
         let sizes = [heads, kv_heads, width, capacity];
@@ -330,10 +335,10 @@ mod tests {
         let store = Store { k: &tiles, v: &v, heads: 1, capacity, width };
         let mut room = [0.0; GROUP * 10];
         let mut all = vec![0.0; q.len()];
-        attention(&q, heads, store, 1.0, |_| 0..keys, &mut room, &mut all);
+        attention(&q, [0, heads], store, 1.0, |_| 0..keys, &mut room, &mut all);
         for (q, wanted) in q.chunks(width).zip(all.chunks(width)) {
             let mut alone = vec![0.0; width];
-            attention(q, 1, store, 1.0, |_| 0..keys, &mut room, &mut alone);
+            attention(q, [0, 1], store, 1.0, |_| 0..keys, &mut room, &mut alone);
             assert_eq!(alone, wanted);
         }
     }

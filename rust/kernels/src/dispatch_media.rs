@@ -123,7 +123,7 @@ unsafe fn run_multi_query_attention(c: &Command, chunk: u32) {
         let q = c.slice(0, units.start * row, units.len() * row);
         let out = c.slice_mut(3, units.start * row, units.len() * row);
         let room = c.slice_mut(4, 0, GROUP * width);
-        attention(q, heads, store, c.number(8), |_| 0..keys, room, out);
+        attention(q, [0, heads], store, c.number(8), |_| 0..keys, room, out);
     }
 }
 

@@ -192,7 +192,7 @@ unsafe fn append<E: Element>(c: &Command, rows: &[f32], [heads, width]: [usize; 
 
 /// Arguments: q, k, v, out, room for a group of heads, heads, width, KV heads,
 /// capacity, position of row 0, window or 0, scale, for halves the poison or 0:
-/// what is no half is NaN in every result. Units: rows.
+/// what is no half is NaN in every result. Units: rows, for each KV head.
 #[inline(never)]
 unsafe fn run_attention(c: &Command, chunk: u32) {
     // SAFETY: the caller's promise.
@@ -202,16 +202,17 @@ unsafe fn run_attention(c: &Command, chunk: u32) {
         }
         attend::<Half>(c, chunk);
         if c.slice::<f32>(12, 0, 1)[0].is_nan() {
-            let (units, row) = (c.units(chunk), c.size(5) * c.size(6));
-            c.slice_mut(3, units.start * row, units.len() * row).fill(f32::NAN);
+            let (units, size) = (c.units(chunk), c.size(5) / c.size(7) * c.size(6));
+            c.slice_mut(3, units.start * size, units.len() * size).fill(f32::NAN);
         }
     }
 }
 
 unsafe fn attend<E: Element>(c: &Command, chunk: u32) {
     let (units, [heads, width], [kv_heads, capacity]) = (c.units(chunk), c.sizes(5), c.sizes(7));
-    let (position, window) = (c.size(9) + units.start, c.size(10));
-    let row = heads * width;
+    let (position, window) = (c.size(9), c.size(10));
+    let sharing = heads / kv_heads;
+    let size = sharing * width;
     let seen = |row: usize| {
         let end = position + row + 1;
         let start = if window == 0 { 0 } else { end.saturating_sub(window) };
@@ -222,10 +223,10 @@ unsafe fn attend<E: Element>(c: &Command, chunk: u32) {
         let k = c.slice::<E>(1, 0, kv_heads * capacity * width);
         let v = c.slice(2, 0, kv_heads * capacity * width);
         let store = Store { k, v, heads: kv_heads, capacity, width };
-        let q = c.slice(0, units.start * row, units.len() * row);
-        let out = c.slice_mut(3, units.start * row, units.len() * row);
+        let q = c.slice(0, units.start * size, units.len() * size);
+        let out = c.slice_mut(3, units.start * size, units.len() * size);
         let room = c.slice_mut(4, 0, GROUP * width);
-        attention(q, heads, store, c.number(11), seen, room, out);
+        attention(q, [units.start, sharing], store, c.number(11), seen, room, out);
     }
 }
 

@@ -116,7 +116,10 @@ function attend(
   const shape = [rows, heads, headDim];
   r.begin(
     OP.attention,
-    workOf(size === 0 ? 0 : rows, size * seen * ATTENTION_COST),
+    workOf(
+      size === 0 ? 0 : rows * kvHeads,
+      size / kvHeads * seen * ATTENTION_COST,
+    ),
   )
     .tensor(r.view(q, shape, firstRow * size))
     .sizes(keys, keys + ringBytes(store))
