@@ -7,6 +7,7 @@ import type {
   DtypeOption,
   ModelOptions,
   NamedDeviceOption,
+  PerLayerEmbeddingsOption,
   ThreadsOption,
 } from "../../mod.ts";
 
@@ -18,6 +19,7 @@ export interface ModelFlags {
   readonly device?: NamedDeviceOption;
   readonly dtype?: DtypeOption;
   readonly cacheDtype?: CacheDtypeOption;
+  readonly perLayerEmbeddings?: PerLayerEmbeddingsOption;
   readonly threads?: ThreadsOption;
   readonly contextLength?: number;
 }
@@ -30,6 +32,10 @@ const DEVICES: readonly NamedDeviceOption[] = [
 ];
 const DTYPES: readonly DtypeOption[] = ["auto", "f32", "f16", "q8", "q4"];
 const CACHE_DTYPES: readonly CacheDtypeOption[] = ["auto", "f32", "f16"];
+const PER_LAYER_EMBEDDINGS: readonly PerLayerEmbeddingsOption[] = [
+  "auto",
+  "file",
+];
 
 /** Adds the options for loading a model. */
 export function addModelOptions(command: Command): Command {
@@ -58,6 +64,13 @@ export function addModelOptions(command: Command): Command {
       )
         .choices(CACHE_DTYPES),
     )
+    .addOption(
+      new Option(
+        "--per-layer-embeddings <place>",
+        "where they are read from; auto: a GPU with room (default: auto)",
+      )
+        .choices(PER_LAYER_EMBEDDINGS),
+    )
     .option(
       "--threads <count>",
       "threads to compute with, or auto (default: auto, 1 for small models)",
@@ -72,12 +85,14 @@ export function addModelOptions(command: Command): Command {
 
 /** The flags as options of the library; a command has one sequence at a time. */
 export function modelOptions(flags: ModelFlags): ModelOptions {
-  const { revision, device, dtype, cacheDtype, threads, contextLength } = flags;
+  const { revision, device, dtype, cacheDtype, perLayerEmbeddings } = flags;
+  const { threads, contextLength } = flags;
   return {
     revision,
     device,
     dtype,
     cacheDtype,
+    perLayerEmbeddings,
     threads,
     contextLength,
     maxBatchSize: 1,

@@ -45,7 +45,8 @@ test(
       for (const heading of headings) {
         assert.ok(stdout.includes(`\n${heading}\n`), `${command}: ${heading}`);
       }
-      for (const option of ["device", "dtype", "cache-dtype", "threads"]) {
+      const options = ["device", "dtype", "cache-dtype", "threads"];
+      for (const option of [...options, "per-layer-embeddings"]) {
         assert.match(stdout, new RegExp(`^ +--${option} <`, "m"), command);
       }
       const widest = Math.max(...stdout.split("\n").map((l) => l.length));
@@ -63,6 +64,7 @@ test("wrong arguments are told in one line and a hint", SLOW, async () => {
       /auto, wasm, webgpu, reference/,
     ],
     [["chat", "-m", TINY, "--cache-dtype", "f64"], /auto, f32, f16/],
+    [["run", "-m", TINY, "--per-layer-embeddings", "gpu", "Hi"], /auto, file/],
     [["info", "-m", TINY, "--dtype", "q2"], /auto, f32, f16, q8, q4/],
     [["run", "-m", TINY, "--threads", "0", "Hi"], /whole number of at least 1/],
     [["run", "-m", TINY, "--temperature", "0", "Hi"], /It is not above 0/],
