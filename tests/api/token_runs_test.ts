@@ -92,41 +92,48 @@ if (context) {
     await assertSame(model, "batch", { maxNewTokens: 6, eosTokenId: [] });
   });
 
-  test("a sequence that ends within a run leaves its cache as one by one", async () => {
-    await using model = await loadTiny("webgpu");
-    const inputs = await expectedInputs("text");
-    const greedy = await assertSame(model, "text", {
-      maxNewTokens: 12,
-      eosTokenId: [],
-    });
-    const prompt = inputs.inputIds.shape[1]!;
-    const all = greedy[0]!;
-    for (const place of [prompt + 3, prompt + 6]) {
-      const eosTokenId = [all[place]!];
-      const caches = [model.createCache(), model.createCache()];
-      for (const [i, choice] of [ONE_BY_ONE, {}].entries()) {
-        using _ = stillClock();
-        const pastKeyValues = caches[i]!;
-        const options = { maxNewTokens: 12, eosTokenId, pastKeyValues };
-        await outcome(model, inputs, { ...options, ...choice });
+  // With chunks of 8 the rings of sliding layers, of 16 - 1 + 8 rows, wrap.
+  for (const [prefillChunk, name] of [[512, "text"], [8, "window"]] as const) {
+    test(`a sequence that ends within a run leaves its cache as one by one with prefillChunk: ${prefillChunk}`, async () => {
+      await using model = await loadTiny("webgpu", { prefillChunk });
+      const inputs = await expectedInputs(name);
+      const greedy = await assertSame(model, name, {
+        maxNewTokens: 12,
+        eosTokenId: [],
+      });
+      const prompt = inputs.inputIds.shape[1]!;
+      const all = greedy[0]!;
+      for (const place of [prompt + 3, prompt + 6]) {
+        const eosTokenId = [all[place]!];
+        const caches = [model.createCache(), model.createCache()];
+        for (const [i, choice] of [ONE_BY_ONE, {}].entries()) {
+          using _ = stillClock();
+          const pastKeyValues = caches[i]!;
+          const options = { maxNewTokens: 12, eosTokenId, pastKeyValues };
+          await outcome(model, inputs, { ...options, ...choice });
+        }
+        const [singly, run] = caches.map(({ ids }) => [...ids]);
+        assert.deepEqual(run, singly);
+        assert.equal(run!.length, all.indexOf(eosTokenId[0]!, prompt));
+        // Both go on alike.
+        const rest = [...run!, 100, 200];
+        const next = {
+          inputIds: hostTensor(
+            "int32",
+            [1, rest.length],
+            Int32Array.from(rest),
+          ),
+        };
+        const [a, b] = await Promise.all(
+          caches.map((pastKeyValues) =>
+            model.generate({ ...next, pastKeyValues, maxNewTokens: 4 })
+          ),
+        );
+        assert.deepEqual(b!.sequences, a!.sequences);
+        for (const cache of caches) cache.dispose();
       }
-      const [singly, run] = caches.map(({ ids }) => [...ids]);
-      assert.deepEqual(run, singly);
-      assert.equal(run!.length, all.indexOf(eosTokenId[0]!, prompt));
-      // Both go on alike.
-      const rest = [...run!, 100, 200];
-      const next = {
-        inputIds: hostTensor("int32", [1, rest.length], Int32Array.from(rest)),
-      };
-      const [a, b] = await Promise.all(
-        caches.map((pastKeyValues) =>
-          model.generate({ ...next, pastKeyValues, maxNewTokens: 4 })
-        ),
-      );
-      assert.deepEqual(b!.sequences, a!.sequences);
-      for (const cache of caches) cache.dispose();
-    }
-  });
+    });
+  }
 
   test("an abort within a run leaves the cache as one by one, and the model goes on", async () => {
     await using model = await loadTiny("webgpu");
