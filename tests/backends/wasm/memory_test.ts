@@ -41,7 +41,7 @@ test("a step larger than every plan is refused with the figures", async () => {
   record(600);
   await assert.rejects(device.submit(), (error) => {
     assert.ok(error instanceof DeviceError);
-    assert.match(error.message, /4\.7 MiB.*2\.3 MiB/);
+    assert.match(error.message, /4\.7 MiB.*2\.0 MiB/);
     return true;
   });
   const [y] = await device.read([record(256)]);
