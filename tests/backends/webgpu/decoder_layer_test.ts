@@ -65,9 +65,9 @@ const ODD: Sizes = {
 };
 /** Heads as they are released, whose splits are merged by workgroups of a part. */
 const LONG: Sizes = { ...SMALL, heads: 2, kvHeads: 1, headDim: 256 };
-/** Several octets a thread, and heads as they are released. */
+/** Whole groups a lane, of which some have one more; heads as they are released. */
 const WIDE: Sizes = {
-  hidden: 2304,
+  hidden: 544,
   heads: 4,
   kvHeads: 1,
   headDim: 256,

@@ -2,7 +2,7 @@ import type { CacheDtype } from "../../../../core/dtype.ts";
 import { kvStoreWgsl } from "../kv_store.ts";
 import { begin, rotate, rotateFunction } from "./attend_query.ts";
 import { type AttendSize, attendSize, KEYS, THREADS } from "./attend_size.ts";
-import { leavePartials, tileLoop } from "./attend_tiles.ts";
+import { leavePartials, RING_SLOT, tileLoop } from "./attend_tiles.ts";
 import { kernelWgsl, WorkgroupSums } from "./kernel.ts";
 import type { LayerKernel, LayerShape } from "./layer_shape.ts";
 
@@ -66,6 +66,7 @@ export function attendKernel(
       declarations: [
         kvStoreWgsl(dtype),
         rotateFunction(size),
+        RING_SLOT,
         memory(size),
         sums.declaration(),
       ],

@@ -3,7 +3,13 @@
 import { type AttendSize, KEYS, LANES, THREADS } from "./attend_size.ts";
 import { range } from "./layer_shape.ts";
 
-/** Meets the keys of the split. */
+/** Loads of keys, and of values, that are under way together. */
+const UNROLLED = 8;
+
+/**
+ * Meets the keys of the split. Loops instead of straight lines: a GPU fetches the
+ * code of a kernel anew each time it runs.
+ */
 export function tileLoop(size: AttendSize): string {
   const { shared, quads } = size;
   return `  let key = thread / ${LANES}u;
@@ -13,8 +19,12 @@ export function tileLoop(size: AttendSize): string {
   let isScore = thread < ${shared * KEYS}u;
   var now = 0u; // where the largest scores are, of the two places
   for (var tile = begin; tile < end; tile += ${KEYS}u) {
+    let firstSlot = tile % params.capacity;
+    // Beyond the last key it is met again, with a score of nothing.
+    let lastKey = end - 1u - tile;
+${valueTurns(size).declarations}
+${loadValues(size, "0u")}
 ${keyParts(size)}
-${loadValues(size)}
     workgroupBarrier();
 ${weigh(size)}
     workgroupBarrier();
@@ -23,44 +33,75 @@ ${addValues(size)}
   }`;
 }
 
+/** Turns of a loop over `count`, and what one does. */
+function turnsOf(count: number): { turns: number; each: number[] } {
+  const unrolled = Math.min(UNROLLED, count);
+  return { turns: count / unrolled, each: range(unrolled) };
+}
+
+/** Row of a ring, of the key `offset` keys after the tile's first. */
+function ringRow(offset: string, { quads, kvHeads }: AttendSize): string {
+  return `(ringSlot(firstSlot + min(${offset}, lastKey)) * ${kvHeads}u + head) * ${quads}u`;
+}
+
+/** A slot of a ring, of which the keys of a tile go around once at most. */
+export const RING_SLOT = `fn ringSlot(slot: u32) -> u32 {
+  return select(slot, slot - params.capacity, slot >= params.capacity);
+}`;
+
 /** Four threads a key, each a part of its products with all query heads. */
-function keyParts({ shared, quads, kvHeads }: AttendSize): string {
-  const loads = range(quads / LANES);
-  // Beyond the last key that one is met again, with a score of nothing.
+function keyParts(size: AttendSize): string {
+  const { shared, quads } = size;
+  const heads = range(shared);
+  const { turns, each } = turnsOf(quads / LANES);
+  const step = each.length * LANES;
   return `    {
-      let row = ${ringRow("min(tile + key, end - 1u)", quads, kvHeads)} + lane;
+      let row = ${ringRow("key", size)};
+${heads.map((g) => `      var part${g} = 0.0;`).join("\n")}
+      for (var turn = 0u; turn < ${turns}u; turn++) {
+        let at = turn * ${step}u + lane;
 ${
-    loads.map((i) => `      let key${i} = kvLoad(keys[row + ${i * LANES}u]);`)
-      .join("\n")
+    each.map((i) =>
+      `        let key${i} = kvLoad(keys[row + at + ${i * LANES}u]);`
+    ).join("\n")
   }
 ${
-    range(shared).map((g) =>
-      `      parts[${g * THREADS}u + thread] = ${
-        loads.map((i) =>
-          `dot(query[${g * quads + i * LANES}u + lane], key${i})`
-        )
+    heads.map((g) =>
+      `        part${g} += ${
+        each.map((i) => `dot(query[at + ${g * quads + i * LANES}u], key${i})`)
           .join(" + ")
       };`
     ).join("\n")
   }
+      }
+${
+    heads.map((g) => `      parts[${g * THREADS}u + thread] = part${g};`).join(
+      "\n",
+    )
+  }
     }`;
 }
 
-/** Under way while scores become weights. */
-function loadValues({ quads, kvHeads, together }: AttendSize): string {
-  return range(KEYS / together).map((i) =>
-    `    let value${i} = values[${
-      ringRow(
-        `min(tile + ${i * together}u + valueKey, end - 1u)`,
-        quads,
-        kvHeads,
-      )
-    } + quad];`
-  ).join("\n");
+/** The loop over the values that a thread meets. */
+function valueTurns({ together }: AttendSize) {
+  const { turns, each } = turnsOf(KEYS / together);
+  return {
+    turns,
+    each,
+    step: each.length * together,
+    declarations: each.map((i) => `    var value${i} = KvVector();`).join("\n"),
+  };
 }
 
-function ringRow(position: string, quads: number, kvHeads: number): string {
-  return `(((${position}) % params.capacity) * ${kvHeads}u + head) * ${quads}u`;
+/** Loads the values of a turn: the first ones while scores become weights. */
+function loadValues(size: AttendSize, turn: string): string {
+  const { together } = size;
+  const { each, step } = valueTurns(size);
+  return each.map((i) =>
+    `    value${i} = values[${
+      ringRow(`(${turn}) * ${step}u + ${i * together}u + valueKey`, size)
+    } + quad];`
+  ).join("\n");
 }
 
 /** Exponentials over the largest score so far, and what earlier sums shrink by. */
@@ -93,23 +134,31 @@ ${tops.map((part) => `      most = max(most, ${part});`).join("\n")}
 }
 
 /** A thread sums its quad of the values that it meets, for all heads. */
-function addValues({ shared, together }: AttendSize): string {
+function addValues(size: AttendSize): string {
+  const { shared, together } = size;
   const heads = range(shared);
+  const { turns, each, step } = valueTurns(size);
   return `${
     heads.map((g) => `    sum${g} *= shrink[${g}]; total${g} *= shrink[${g}];`)
       .join("\n")
   }
+    for (var turn = 0u; turn < ${turns}u; turn++) {
+      let at = turn * ${step}u + valueKey;
 ${
-    range(KEYS / together).map((i) =>
-      `    { let value = kvLoad(value${i});
+    each.map((i) =>
+      `      { let value = kvLoad(value${i});
 ${
         heads.map((g) =>
-          `      { let weight = weights[${g * KEYS + i * together}u + valueKey];
-        total${g} += weight; sum${g} += weight * value; }`
+          `        { let weight = weights[at + ${g * KEYS + i * together}u];
+          total${g} += weight; sum${g} += weight * value; }`
         ).join("\n")
       } }`
     ).join("\n")
-  }`;
+  }
+      if (turn + 1u < ${turns}u) {
+${loadValues(size, "turn + 1u")}
+      }
+    }`;
 }
 
 /** Sums what the threads of each quad found. */
