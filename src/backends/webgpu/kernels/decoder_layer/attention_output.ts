@@ -156,37 +156,66 @@ function loadVectors(
     }`;
   }
   return `${left}
-  for (var i = thread; i < ${heads}u * params.splits; i += ${attended.threads}u) {
-    found[i] = statistics[i];
-  }
-  workgroupBarrier();
+${weighSplits(heads, attended.threads)}
 ${attended.eachQuad((q, x) => `  ${x} = mergedQuad(${q});`)}`;
 }
 
 /**
+ * The factor of each split, and its part of the sum of all weights: a thread for
+ * each.
+ */
+function weighSplits(heads: number, threads: number): string {
+  const turns = range(Math.ceil(heads * MERGED_SPLITS / threads));
+  const own = turns.map((t) => `thread + ${t * threads}u`);
+  return `${
+    own.map((i) =>
+      `  if (${i} < ${heads}u * params.splits) { found[${i}] = statistics[${i}]; }`
+    ).join("\n")
+  }
+  workgroupBarrier();
+${
+    own.map((i, t) =>
+      `  let first${t} = (${i}) / params.splits * params.splits;
+  let own${t} = found[min(${i}, ${heads * MERGED_SPLITS - 1}u)];
+  var largest${t} = own${t}.x;
+  for (var s = 0u; s < params.splits; s++) {
+    largest${t} = max(largest${t}, found[min(first${t} + s, ${
+        heads * MERGED_SPLITS - 1
+      }u)].x);
+  }`
+    ).join("\n")
+  }
+  workgroupBarrier();
+${
+    own.map((i, t) =>
+      `  if (${i} < ${heads}u * params.splits) {
+    let factor = exp(own${t}.x - largest${t});
+    found[${i}] = vec2f(factor, factor * own${t}.y);
+  }`
+    ).join("\n")
+  }
+  workgroupBarrier();`;
+}
+
+/**
  * A quad of what attention gives, from what each split of the keys found. What
- * splits lack is read again, with a factor of nothing, so that loads of all are
- * under way together.
+ * splits lack is read again, and not added, so that loads of all are under way
+ * together.
  */
 function mergeFunction(heads: number, headDim: number): string {
   const quads = headDim / 4;
-  const best = range(MERGED_SPLITS).map((s) =>
-    `found[base + min(${s}u, params.splits - 1u)].x`
-  );
   const turn = range(UNROLLED).map((i) =>
     `    let at${i} = base + min(s + ${i}u, params.splits - 1u);
     let part${i} = partials[at${i} * ${quads}u + h];`
   );
   const sum = range(UNROLLED).map((i) =>
-    `    let factor${i} = select(0.0, exp(found[at${i}].x - largest), s + ${i}u < params.splits);
-    total += factor${i} * found[at${i}].y;
-    sum += factor${i} * part${i};`
+    `    let weight${i} = select(vec2f(), found[at${i}], s + ${i}u < params.splits);
+    sum += weight${i}.x * part${i}; total += weight${i}.y;`
   );
   return `var<workgroup> found: array<vec2f, ${heads * MERGED_SPLITS}>;
 fn mergedQuad(quad: u32) -> vec4f {
   let base = (quad / ${quads}u) * params.splits;
   let h = quad % ${quads}u;
-  let largest = ${best.reduce((a, b) => `max(${a}, ${b})`)};
   var total = 0.0;
   var sum = vec4f();
   for (var s = 0u; s < params.splits; s += ${UNROLLED}u) {
