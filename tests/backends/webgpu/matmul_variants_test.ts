@@ -93,10 +93,13 @@ async function assertSameProduct(
   });
 }
 
-test("chooseTile() takes the largest tile of which there are enough", () => {
+test("chooseTile() takes the largest tile that is filled and of which there are enough", () => {
   for (const { tile, rows, outputs } of LARGER) {
     assert.equal(chooseTile(rows, outputs), tile);
     assert.notEqual(chooseTile(rows, outputs - tile.outputs), tile);
   }
   assert.equal(chooseTile(65, 70), SMALL_TILE);
+  // Few rows leave larger tiles empty.
+  assert.equal(chooseTile(5, 2 ** 18), SMALL_TILE);
+  assert.equal(chooseTile(64, 2 ** 18), MEDIUM_TILE);
 });

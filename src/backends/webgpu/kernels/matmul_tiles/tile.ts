@@ -43,11 +43,18 @@ const TILES = [
   { tile: LARGE_TILE, wanted: 256 },
   { tile: MEDIUM_TILE, wanted: 128 },
 ] as const;
+/** Results that a larger tile may compute in vain, of those of small ones. */
+const MAX_WASTE = 1.25;
 
-/** The largest tile of which there are enough. */
+/** The largest tile that rows and outputs fill, and of which there are enough. */
 export function chooseTile(rows: number, outputs: number): MatmulTile {
+  const groups = (tile: MatmulTile) =>
+    Math.ceil(rows / tile.rows) * Math.ceil(outputs / tile.outputs);
+  const computed = (tile: MatmulTile) =>
+    groups(tile) * tile.rows * tile.outputs;
   const fitting = TILES.find(({ tile, wanted }) =>
-    Math.ceil(rows / tile.rows) * Math.ceil(outputs / tile.outputs) >= wanted
+    groups(tile) >= wanted &&
+    computed(tile) <= MAX_WASTE * computed(SMALL_TILE)
   );
   return fitting?.tile ?? SMALL_TILE;
 }
