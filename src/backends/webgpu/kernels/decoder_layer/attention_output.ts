@@ -22,8 +22,8 @@ const GROUPS = 128;
 const MOST_ROWS = 16;
 /** Most splits of the keys that this kernel merges: every workgroup does it. */
 export const MERGED_SPLITS = 16;
-/** Rows of a subgroup whose loads are under way before the vector is known. */
-const TOGETHER = 4;
+/** Turns whose loads are under way before the vector is known. */
+const AHEAD = 4;
 /** Splits whose loads are under way together. */
 const UNROLLED = 8;
 
@@ -107,7 +107,8 @@ function attentionProducts(
       subgroups,
       matrices: [rowsOf(oProj)],
       rows,
-      together: TOGETHER,
+      together: 1,
+      ahead: AHEAD,
       row: (index) => `min(first + ${index}, ${hidden - 1}u)`,
     });
     return {

@@ -34,6 +34,8 @@ export interface GroupProductsOptions {
   readonly rows: number;
   /** Rows of a subgroup whose loads are under way together, if it has so many. */
   readonly together: number;
+  /** Turns whose loads are under way together, if there are so many; 1 unless given. */
+  readonly ahead?: number;
   /** Groups of a lane, where that many lanes exist; 1 where elements of the vector cost much. */
   readonly laneGroups?: number;
   /** The row of its matrix that row `index` is, as WGSL; it must be one that exists. */
@@ -51,6 +53,7 @@ export class GroupProducts {
   private readonly slots: number;
   private readonly laneGroups: number;
   private readonly turns: number;
+  private readonly ahead: number;
 
   constructor(options: GroupProductsOptions) {
     const { width, threads, subgroups, rows } = options;
@@ -67,6 +70,7 @@ export class GroupProducts {
     const together = Math.min(options.together, Math.ceil(rows / this.slots));
     this.options = { ...options, together };
     this.turns = Math.ceil(rows / (this.slots * together));
+    this.ahead = Math.min(options.ahead ?? 1, this.turns);
   }
 
   /** Whether there are products of this sort. */
@@ -116,20 +120,23 @@ fn ${name}Total(m: u32, r: u32) -> f32 {
         };`,
       );
     }
-    matrices.forEach((_, m) =>
-      this.eachLoad(m, (at, quads) => {
-        for (const h of range(quads)) {
-          lines.push(`  var w${at}_${h} = vec4u();`);
-        }
-        lines.push(`  var s${at} = 0u;`);
-      })
-    );
+    for (const stage of range(this.ahead)) {
+      matrices.forEach((_, m) =>
+        this.eachLoad(m, (at, quads) => {
+          for (const h of range(quads)) {
+            lines.push(`  var w${at}_${h}${later(stage)} = vec4u();`);
+          }
+          lines.push(`  var s${at}${later(stage)} = 0u;`);
+        })
+      );
+    }
     return lines.join("\n");
   }
 
   /** The second half of {@link before}, which may stand in a branch. */
   loadFirst(): string {
-    return this.load("0u");
+    return range(this.ahead).map((turn) => this.load(`${turn}u`, turn))
+      .join("\n");
   }
 
   /**
@@ -161,9 +168,7 @@ fn ${name}Total(m: u32, r: u32) -> f32 {
     lines.push(
       `  for (var turn = 0u; turn < ${this.turns}u; turn++) {`,
       this.multiply(),
-      `  if (turn + 1u < ${this.turns}u) {`,
-      this.load("turn + 1u"),
-      "  }",
+      this.advance(),
       this.reduce(),
       "  }",
       "  workgroupBarrier();",
@@ -194,7 +199,32 @@ fn ${name}Total(m: u32, r: u32) -> f32 {
     return `((${turn}) * ${together}u + ${i}u) * ${slots}u + ${name}Slot`;
   }
 
-  private load(turn: string): string {
+  /** Lets the next turn have what was loaded for it, and loads for a later one. */
+  private advance(): string {
+    const { options: { matrices }, ahead, turns } = this;
+    const lines: string[] = [];
+    for (const stage of range(ahead - 1)) {
+      const [to, from] = [later(stage), later(stage + 1)];
+      matrices.forEach((_, m) =>
+        this.eachLoad(m, (at, quads) => {
+          for (const h of range(quads)) {
+            lines.push(`  w${at}_${h}${to} = w${at}_${h}${from};`);
+          }
+          lines.push(`  s${at}${to} = s${at}${from};`);
+        })
+      );
+    }
+    if (ahead < turns) {
+      lines.push(
+        `  if (turn + ${ahead}u < ${turns}u) {`,
+        this.load(`turn + ${ahead}u`, ahead - 1),
+        "  }",
+      );
+    }
+    return lines.join("\n");
+  }
+
+  private load(turn: string, stage: number): string {
     const { options: { name, matrices, row, together }, groups } = this;
     const lines = range(together).map((i) =>
       `  let row${i} = ${row(this.index(turn, i))};`
@@ -204,11 +234,13 @@ fn ${name}Total(m: u32, r: u32) -> f32 {
         const g = `${name}g${k}`;
         for (const h of range(quads)) {
           lines.push(
-            `  w${at}_${h} = bitcast<vec4u>(vectors[${values} / 4u + (row${i} * ${groups}u + ${g}) * ${quads}u + ${h}u]);`,
+            `  w${at}_${h}${
+              later(stage)
+            } = bitcast<vec4u>(vectors[${values} / 4u + (row${i} * ${groups}u + ${g}) * ${quads}u + ${h}u]);`,
           );
         }
         lines.push(
-          `  s${at} = words[${scales} + row${i} * ${
+          `  s${at}${later(stage)} = words[${scales} + row${i} * ${
             Math.ceil(groups / 2)
           }u + (${g} >> 1u)] >> (16u * (${g} & 1u));`,
         );
@@ -266,6 +298,11 @@ fn ${name}Total(m: u32, r: u32) -> f32 {
       )
     ).join("\n");
   }
+}
+
+/** Ends the names of what a later turn will need. */
+function later(stage: number): string {
+  return stage === 0 ? "" : `_after${stage}`;
 }
 
 /** 1 + q / 16 for the low halves of a word's bytes. */

@@ -13,8 +13,8 @@ import { multiplyShared, shareVector, vectorMemory } from "./shared_vector.ts";
 
 /** Rows of a workgroup are a multiple, where there are as many. */
 const WHOLE_ROWS = 8;
-/** Rows of a subgroup whose loads are under way before the vector is known. */
-const TOGETHER = 4;
+/** Turns whose loads are under way before the vector is known. */
+const AHEAD = 4;
 
 /** A matrix and where its outputs begin. */
 export interface SharedMatrix {
@@ -106,7 +106,8 @@ function chosenByGroups(
       subgroups,
       matrices: [{ format, width, ...CHOSEN }],
       rows,
-      together: TOGETHER,
+      together: 1,
+      ahead: AHEAD,
       row: chosenRow,
     })
   );
