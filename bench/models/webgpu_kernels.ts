@@ -305,10 +305,13 @@ class KernelBench {
   ): Promise<number> {
     const { valueBytes, scaleBytes } = weightLayout(format, width);
     const code = matmulTilesWgsl({ format, lanes: 4, gated: false, tile });
-    const constants = { K: width, FIRST: 0, PART: outputs, OUTPUTS: outputs };
-    const pipeline = this.pipeline(code, constants);
-    const params = this.gpu.createBuffer({ size: 16, usage: USAGE });
-    this.gpu.queue.writeBuffer(params, 0, Uint32Array.of(rows, 0, 0, 0));
+    const pipeline = this.pipeline(code, {});
+    const sizes = Uint32Array.of(rows, width, 0, outputs, outputs, 0, 0, 0);
+    const params = this.gpu.createBuffer({
+      size: sizes.byteLength,
+      usage: USAGE,
+    });
+    this.gpu.queue.writeBuffer(params, 0, sizes);
     const group = this.group(pipeline, [
       [this.x],
       [this.data, 0, valueBytes * outputs],

@@ -13,10 +13,10 @@ export { chooseTile } from "./matmul_tiles/tile.ts";
 
 /**
  * WGSL of `matmul` for many rows, as in prefill:
- * `y[t, FIRST + o] = sum_k x[t, k] w[o, k]`.
+ * `y[t, first + o] = sum_k x[t, k] w[o, k]`.
  *
  * `x` `[T, K]` f32, `w` as weight_layout.ts says, `scales` for q8 and q4, `y`
- * `[T, OUTPUTS]`. Weights are dequantised to f32 on their way into workgroup
+ * `[T, outputs]`. Weights are dequantised to f32 on their way into workgroup
  * memory; sums are f32, over k in order.
  *
  * In workgroup memory a tile is `[k / 4, row]` of vectors along k. Row r of
@@ -26,9 +26,10 @@ export { chooseTile } from "./matmul_tiles/tile.ts";
  * them, its sums in registers; 32 consecutive threads cover 4 rows and 8
  * outputs. Which of its rows a thread loads is an index of its own, a constant:
  * what compilers add to keep a varying index within bounds is then there once a
- * vector. What the next step needs is loaded while this one is multiplied.
+ * vector. What the next step needs is loaded while this one is multiplied. Sizes
+ * are parameters: to compile so long a kernel takes long.
  *
- * Dispatch: (ceil(PART / outputs), ceil(T / rows), 1).
+ * Dispatch: (ceil(part / outputs), ceil(T / rows), 1), of the tile's outputs and rows.
  */
 export function matmulTilesWgsl(options: MatmulTilesOptions): string {
   const { format, lanes, gated, tile } = options;
@@ -47,15 +48,16 @@ ${
       : ""
   }
 ${store.bindings}
-struct Params { rows: u32 }
+struct Params {
+  rows: u32,
+  k: u32,
+  first: u32,   // first output of this part
+  part: u32,    // outputs of this part
+  outputs: u32, // of all parts
+}
 @group(0) @binding(${
     (quantized ? 4 : 3) + (gated ? 1 : 0)
   }) var<uniform> params: Params;
-
-override K: u32;
-override FIRST: u32;   // first output of this part
-override PART: u32;    // outputs of this part
-override OUTPUTS: u32; // of all parts
 
 var<workgroup> xs: ${tileType(tile.depth, tile.rows, tile.threadRows)};
 var<workgroup> ws: ${tileType(tile.depth, tile.outputs, tile.threadOutputs)};
@@ -72,7 +74,7 @@ fn main(
   let ty = thread / 8u % 4u + thread / ${4 * columns}u * 4u;
 ${loads.start}
 ${forSums(tile, (i, j) => `  var sum${i}_${j} = 0.0;`)}
-  for (var v = 0u; 4u * v < K; v += ${tile.depth}u) {
+  for (var v = 0u; 4u * v < params.k; v += ${tile.depth}u) {
 ${loads.store}
     workgroupBarrier();
     let next = v + ${tile.depth}u;
@@ -124,7 +126,7 @@ ${
       range(threadOutputs).map((j) =>
         `      {
         let output = outputBase + tx + ${j * outputs / threadOutputs}u;
-        if (output < PART) { store(row * OUTPUTS + FIRST + output, sum${i}_${j}); }
+        if (output < params.part) { store(row * params.outputs + params.first + output, sum${i}_${j}); }
       }`
       ).join("\n")
     }

@@ -107,11 +107,6 @@ export function recordProduct(
       cost: rows * part.rows * width,
       reads,
       writes: [out],
-      constants: {
-        FIRST: part.firstRow,
-        PART: part.rows,
-        OUTPUTS: outputs,
-      },
     };
     if (rows <= MATMUL_ROWS && width > 0) {
       const together = outputsFor(weight.format, rows, part.rows * width);
@@ -125,20 +120,25 @@ export function recordProduct(
           gated: gates.length > 0,
           ...threadsFor(weight, subgroups),
         }),
+        constants: {
+          FIRST: part.firstRow,
+          PART: part.rows,
+          OUTPUTS: outputs,
+        },
         workgroups: grid(Math.ceil(part.rows / together)),
       });
     } else {
       const tile = chooseTile(rows, part.rows);
       r.dispatch({
         ...common,
+        label: `tiles ${weight.format} ${tile.rows} x ${tile.outputs}`,
         code: tilesCode({
           format: weight.format,
           lanes: width % 4 === 0 ? 4 : 1,
           gated: gates.length > 0,
           tile,
         }),
-        constants: { ...common.constants, K: width },
-        params: [rows],
+        params: [rows, width, part.firstRow, part.rows, outputs],
         workgroups: [
           Math.ceil(part.rows / tile.outputs),
           Math.ceil(rows / tile.rows),

@@ -52,7 +52,7 @@ export function tileLoads(
           rows: outputs,
           own: tile.threadOutputs,
           base: "outputBase",
-          last: "PART - 1u",
+          last: "params.part - 1u",
         })
       )
       : format === "q8"
@@ -107,16 +107,16 @@ function q8Load(
   const row = `(thread / ${depth}u + ${i * threads / depth}u)`;
   const column = `thread % ${depth}u`;
   const load = (v: string) =>
-    `wNext${i} = w[wRow${i} * (K / 4u) + ${v} + ${column}]`;
+    `wNext${i} = w[wRow${i} * (params.k / 4u) + ${v} + ${column}]`;
   return {
-    start: `  let wRow${i} = min(outputBase + ${row}, PART - 1u);
+    start: `  let wRow${i} = min(outputBase + ${row}, params.part - 1u);
   var ${load("0u")};
   var scaleNext${i} = scaleOf(wRow${i}, 0u);`,
     store: `    ${
       place("w", { rows: outputs, own: threadOutputs, depth }, column, row)
     } =
       vec4f(unpack4xI8(wNext${i})) * scaleNext${i};`,
-    next: `    ${load(`min(next, K / 4u - ${depth}u)`)};
+    next: `    ${load(`min(next, params.k / 4u - ${depth}u)`)};
     scaleNext${i} = scaleOf(wRow${i}, next);`,
   };
 }
@@ -131,18 +131,18 @@ function q4Load(
   const column = "thread % 4u";
   const isWhole = depth === GROUP_VECTORS;
   const load = (v: string) =>
-    `wNext${i} = w[wRow${i} * (K / 8u) + (${v}) / 8u * 4u + ${column}]`;
+    `wNext${i} = w[wRow${i} * (params.k / 8u) + (${v}) / 8u * 4u + ${column}]`;
   const put = (d: string, halves: string) =>
     `    ${place("w", { rows: outputs, own: threadOutputs, depth }, d, row)} =
       (vec4f(unpack4xU8(${halves} & 0x0f0f0f0fu)) - 8.0) * scaleNext${i};`;
   const first = isWhole ? `wNext${i}` : `(wNext${i} >> (v & 4u))`;
   const second = put(`(${column} + 4u)`, `(wNext${i} >> 4u)`);
   return {
-    start: `  let wRow${i} = min(outputBase + ${row}, PART - 1u);
+    start: `  let wRow${i} = min(outputBase + ${row}, params.part - 1u);
   var ${load("0u")};
   var scaleNext${i} = scaleOf(wRow${i}, 0u);`,
     store: [put(column, first), ...isWhole ? [second] : []].join("\n"),
-    next: `    ${load(`min(next, K / 4u - ${depth}u)`)};
+    next: `    ${load(`min(next, params.k / 4u - ${depth}u)`)};
     scaleNext${i} = scaleOf(wRow${i}, next);`,
   };
 }
@@ -167,17 +167,17 @@ function place(
 const SCALE_OF = `
 // Of the group from vector v on, or of the last one.
 fn scaleOf(row: u32, v: u32) -> f32 {
-  let g = min(v / 8u, K / 32u - 1u);
-  let pair = unpack2x16float(scales[row * ((K + 63u) / 64u) + (g >> 1u)]);
+  let g = min(v / 8u, params.k / 32u - 1u);
+  let pair = unpack2x16float(scales[row * ((params.k + 63u) / 64u) + (g >> 1u)]);
   return select(pair.x, pair.y, (g & 1u) == 1u);
 }
 `;
 
 /** Elements 4v .. 4v + 3 of a row, zeros beyond the last. */
 function loadFunction(name: string, lanes: 1 | 4): string {
-  const body = lanes === 4 ? `return ${name}[row * (K / 4u) + v];` : `
-  let at = row * K + 4u * v;
-  let left = K - 4u * v;
+  const body = lanes === 4 ? `return ${name}[row * (params.k / 4u) + v];` : `
+  let at = row * params.k + 4u * v;
+  let left = params.k - 4u * v;
   var value = vec4f(${name}[at], 0.0, 0.0, 0.0);
   if (left > 1u) { value.y = ${name}[at + 1u]; }
   if (left > 2u) { value.z = ${name}[at + 2u]; }
@@ -185,7 +185,7 @@ function loadFunction(name: string, lanes: 1 | 4): string {
   return value;`;
   return `
 fn load_${name}(row: u32, v: u32) -> vec4f {
-  if (4u * v >= K) { return vec4f(); }
+  if (4u * v >= params.k) { return vec4f(); }
   ${body}
 }
 `;
