@@ -1,7 +1,10 @@
 // This library on a GPU beside Transformers on the same card, by turns:
 //   deno run -A --no-check bench/gpu.ts [--sizes e2b,e4b] [--rounds 1]
 //     [--parts decode,compiled,prefill,picture,sound] [--python python3]
-//     [--device cuda] [--tiny] [--dry]
+//     [--device cuda] [--tiny] [--dry] [--ours FILE] [--peer FILE]
+// With --ours the output of the benches of this library is read from a file, and
+// with --peer that of bench/peers/transformers_gpu.py, for cards that are lent
+// for minutes; with --ours alone the section is without the peer.
 // Python needs torch, transformers and timm (bench/peers/transformers_gpu.py).
 // Writes a section of bench/RESULTS.md, unless --dry or --tiny. Imports no
 // package, so that it runs where no registry is reached.
@@ -20,23 +23,29 @@ const { values: options } = parseArgs({
     device: { type: "string", default: "cuda" },
     tiny: { type: "boolean", default: false },
     dry: { type: "boolean", default: false },
+    ours: { type: "string" },
+    peer: { type: "string" },
   },
 });
 const parts = options.parts.split(",");
 const sizes = options.sizes.split(",");
 const tiny = options.tiny ? ["--tiny"] : [];
-const rounds = Number(options.rounds);
+const isSaved = options.ours !== undefined;
+const rounds = isSaved ? 1 : Number(options.rounds);
 
 const ours = new GpuFigures();
 const peer = new GpuFigures();
 let adapter = "";
-let peerVersion = "";
+let peerVersion: string | undefined;
 for (let round = 0; round < rounds; round++) {
-  const lines = await measureOurs();
+  const lines = isSaved ? saved(options.ours!) : await measureOurs();
   // Deno gives the vendor as a number.
   adapter = lines[0]!.replace(/^\d+ /, "");
   ours.add(lines);
-  const others = await measurePeer();
+  if (isSaved && options.peer === undefined) continue;
+  const others = options.peer === undefined
+    ? await measurePeer()
+    : saved(options.peer);
   peerVersion = others[0]!;
   peer.add(others);
 }
@@ -56,6 +65,11 @@ if (!options.dry && !options.tiny) {
     page,
     updatePage(Deno.readTextFileSync(page), sections),
   );
+}
+
+/** Lines that were printed before. */
+function saved(path: string): string[] {
+  return Deno.readTextFileSync(path).trimEnd().split("\n");
 }
 
 /** The benches of decoders and of towers, whose weights are made in each. */

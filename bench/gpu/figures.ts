@@ -12,10 +12,6 @@ export interface GpuFigure {
   readonly unit: "tok/s" | "ms";
 }
 
-/** Columns of `print()` in the benches of decoders: `E2B    prefill 2048 ...`. */
-const NAME_END = 6;
-const WHAT_END = 37;
-
 /** Reads a line; `undefined` when it holds no figure of these. */
 export function parseGpuLine(line: string): GpuFigure | undefined {
   const tower = /^((?:image|audio) .*?) (\w+): ([\d.]+) ms\b/.exec(line);
@@ -23,13 +19,12 @@ export function parseGpuLine(line: string): GpuFigure | undefined {
     const [, name, what, value] = tower;
     return { name: name!, what: what!, value: Number(value), unit: "ms" };
   }
-  const name = line.slice(0, NAME_END).trim();
-  const what = line.slice(NAME_END, WHAT_END).trim();
-  const rate = /^ ([\d.]+) tok\/s\b/.exec(line.slice(WHAT_END));
-  if (!/^\w+$/.test(name) || !/^(decode |prefill |at )/.test(what) || !rate) {
-    return undefined;
-  }
-  return { name, what, value: Number(rate[1]), unit: "tok/s" };
+  const decoder = /^(\w+) +((?:decode|prefill|at) .*?) +([\d.]+) tok\/s\b/.exec(
+    line,
+  );
+  if (!decoder) return undefined;
+  const [, name, what, value] = decoder;
+  return { name: name!, what: what!, value: Number(value), unit: "tok/s" };
 }
 
 /** Figures of several rounds. */

@@ -8,7 +8,8 @@ export interface GpuResults {
   readonly ours: GpuFigures;
   readonly peer: GpuFigures;
   readonly adapter: string;
-  readonly peerVersion: string;
+  /** `undefined` where the peer was not measured. */
+  readonly peerVersion: string | undefined;
   readonly date: string;
   readonly rounds: number;
 }
@@ -27,9 +28,11 @@ export function renderGpuSection(results: GpuResults): string {
   const turns = rounds === 1 ? "one turn" : `medians of ${rounds} turns`;
   return [
     `## ${gpuSectionStart(adapter)}`,
-    `${date}: this library on Deno beside ${peerVersion}, ${turns} each on the ` +
-    "same card. Decoding on both sides ends with the logits of a token, or with " +
-    "its id; ratios above 1 are in favour of this library.",
+    peerVersion === undefined
+      ? `${date}: this library on Deno, ${turns}.`
+      : `${date}: this library on Deno beside ${peerVersion}, ${turns} each on the ` +
+        "same card. Decoding on both sides ends with the logits of a token, or with " +
+        "its id; ratios above 1 are in favour of this library.",
     ...[...decoders].map((name) => decoderTable(results, name)),
     towersTable(results),
   ].filter((part) => part !== "").join("\n\n");
@@ -39,7 +42,12 @@ function isTower(key: string): boolean {
   return /^(image|audio) /.test(key);
 }
 
-function decoderTable({ ours, peer }: GpuResults, name: string): string {
+function decoderTable(
+  { ours, peer, peerVersion }: GpuResults,
+  name: string,
+): string {
+  const withPeer = <T>(cells: readonly T[]) =>
+    peerVersion === undefined ? [] : cells;
   const prefix = `${name} `;
   const rows = ours.keys().filter((key) => key.startsWith(prefix)).map(
     (key) => {
@@ -55,18 +63,19 @@ function decoderTable({ ours, peer }: GpuResults, name: string): string {
       return [
         what.replace(/^at /, "generation at "),
         own.toFixed(1),
-        ...cells(eager),
-        ...cells(compiled),
+        ...withPeer([...cells(eager), ...cells(compiled)]),
       ];
     },
   );
   return table([
     `${name}, tokens/s`,
     "this library, q4",
-    "Transformers",
-    "ratio",
-    "Transformers, compiled",
-    "ratio",
+    ...withPeer([
+      "Transformers",
+      "ratio",
+      "Transformers, compiled",
+      "ratio",
+    ]),
   ], rows);
 }
 
@@ -75,7 +84,9 @@ function comparable(what: string): string {
   return what.replace(/^at (\d+), .*/, "decode at $1");
 }
 
-function towersTable({ ours, peer }: GpuResults): string {
+function towersTable({ ours, peer, peerVersion }: GpuResults): string {
+  const withPeer = (cells: readonly string[]) =>
+    peerVersion === undefined ? [] : cells;
   const rows = ours.keys().filter(isTower).map((key) => {
     const [, name, dtype] = /^(.*) (\w+)$/.exec(key)!;
     const own = ours.median(key)!;
@@ -84,11 +95,15 @@ function towersTable({ ours, peer }: GpuResults): string {
     return [
       `${name}, ${dtype}`,
       own.toFixed(1),
-      other === undefined ? "" : other.toFixed(1),
-      other === undefined ? "" : (other / own).toFixed(2),
+      ...withPeer([
+        other === undefined ? "" : other.toFixed(1),
+        other === undefined ? "" : (other / own).toFixed(2),
+      ]),
     ];
   });
-  return rows.length === 0
-    ? ""
-    : table(["towers, ms", "this library", "Transformers", "ratio"], rows);
+  return rows.length === 0 ? "" : table([
+    "towers, ms",
+    "this library",
+    ...withPeer(["Transformers", "ratio"]),
+  ], rows);
 }
