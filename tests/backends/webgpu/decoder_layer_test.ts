@@ -25,13 +25,21 @@ import { type Declared, fill, loader } from "./random_weights.ts";
 const TOLERANCE = 2e-5;
 /** With halves in the cache, where a sum in another order may round otherwise. */
 const HALVES_TOLERANCE = 1e-3;
-/** Owning and shared layers of both kinds, sparse and dense. */
-const LAYERS = 4;
-const SHARED = 2;
 const STREAMS = 4;
+/** Owning layers of both kinds, sparse and dense; then shared ones, if there are four. */
+const LAYER_TYPES = [
+  "sliding_attention",
+  "full_attention",
+  "sliding_attention",
+  "full_attention",
+];
+const OWNING = 2;
+const SPARSITY = [0.9, 0, 0.8, 0];
 
 /** Sizes of a layer. */
 interface Sizes {
+  /** Two or four. */
+  readonly layers: number;
   readonly hidden: number;
   readonly heads: number;
   readonly kvHeads: number;
@@ -43,6 +51,7 @@ interface Sizes {
 }
 
 const SMALL: Sizes = {
+  layers: 4,
   hidden: 64,
   heads: 4,
   kvHeads: 2,
@@ -54,6 +63,7 @@ const SMALL: Sizes = {
 };
 /** Rows of an odd number of groups; workgroups that are not full. */
 const ODD: Sizes = {
+  layers: 4,
   hidden: 96,
   heads: 6,
   kvHeads: 2,
@@ -67,6 +77,7 @@ const ODD: Sizes = {
 const LONG: Sizes = { ...SMALL, heads: 2, kvHeads: 1, headDim: 256 };
 /** Whole groups a lane, of which some have one more; heads as they are released. */
 const WIDE: Sizes = {
+  layers: 2,
   hidden: 544,
   heads: 4,
   kvHeads: 1,
@@ -84,22 +95,17 @@ function configOf(sizes: Sizes) {
     vocab_size_per_layer_input: 64,
     hidden_size: sizes.hidden,
     intermediate_size: sizes.intermediate,
-    num_hidden_layers: LAYERS,
+    num_hidden_layers: sizes.layers,
     num_attention_heads: sizes.heads,
     num_key_value_heads: sizes.kvHeads,
     head_dim: sizes.headDim,
     hidden_size_per_layer_input: sizes.perLayer,
     laurel_rank: sizes.rank,
-    num_kv_shared_layers: SHARED,
+    num_kv_shared_layers: sizes.layers - OWNING,
     sliding_window: sizes.window,
     max_position_embeddings: 32768,
-    layer_types: [
-      "sliding_attention",
-      "full_attention",
-      "sliding_attention",
-      "full_attention",
-    ],
-    activation_sparsity_pattern: [0.9, 0, 0.8, 0],
+    layer_types: LAYER_TYPES.slice(0, sizes.layers),
+    activation_sparsity_pattern: SPARSITY.slice(0, sizes.layers),
   }).textConfig;
 }
 
@@ -124,7 +130,7 @@ async function layersOf(
   const declared: Declared[] = [];
   const load = loader(device, dtype, declared, "layers.");
   const weights = Array.from(
-    { length: LAYERS },
+    { length: sizes.layers },
     (_, i) => decoderLayerWeights(load.scope(`${i}.`), config, i),
   );
   const { kvHeads, headDim, hidden, perLayer, window } = sizes;
