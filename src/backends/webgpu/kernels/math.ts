@@ -19,8 +19,8 @@ fn sigmoid(x: f32) -> f32 {
   return 1.0 / (1.0 + exp(-clamp(x, -87.0, 87.0)));
 }
 
+// 0.5 (1 + tanh(y)) is the sigmoid of 2 y.
 fn geluOf(x: f32) -> f32 {
-  let inner = 0.7978845608 * (x + 0.044715 * x * x * x);
-  return 0.5 * x * (1.0 + safeTanh(inner));
+  return x * sigmoid(1.5957691216 * (x + 0.044715 * x * x * x));
 }
 `;
