@@ -15,8 +15,6 @@ from scenes import Gallery, Picture, Studio
 from speech import FRAMES, HOP, TOKENS, LogMel, room
 
 CHUNK = 256
-# Of each kind of picture: counting is the hardest to see, and pairs name things too
-SHARES = {"thing": 0.45, "shape": 0.2, "counting": 0.28, "ground": 0.07}
 # Of the mean energy, where the soft tokens hardly vary
 RIDGE = 1e-3
 # Of the largest gain, for what tells no pictures apart
@@ -38,12 +36,13 @@ def compose(gallery: Gallery, each: int, seed: int) -> Album:
     """`each` pictures of every thing, and others in proportion, in random order."""
     rng, studio = random.Random(seed), Studio(gallery)
     pictures = [studio.thing(rng, index) for index in gallery.available for _ in range(each)]
-    total = len(pictures) / SHARES["thing"]
-    for kind in ("shape", "counting", "ground"):
-        pictures += [studio.picture(rng, kind) for _ in range(round(total * SHARES[kind]))]
+    shares = dict(zip(studio.KINDS, studio.SHARES))
+    named = len(pictures)
+    for kind in studio.KINDS[1:]:
+        pictures += [studio.picture(rng, kind) for _ in range(round(named * shares[kind] / shares["thing"]))]
     rng.shuffle(pictures)
     showing: list[list[int]] = [[] for _ in gallery.things]
-    kinds: dict[str, list[int]] = {kind: [] for kind in SHARES}
+    kinds: dict[str, list[int]] = {kind: [] for kind in studio.KINDS}
     for place, picture in enumerate(pictures):
         kinds[picture.kind].append(place)
         if picture.kind in ("thing", "ground"):

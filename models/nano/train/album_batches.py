@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from album import SHARES, Album
+from album import Album
 from batches import ONE, ROW, TWO, WHICH, Clips, Encoded, Mixer, Recipe, Row
 from configuration import END_OF_IMAGE
 from conversations import IMAGE, Conversation, draw_setting, pose
@@ -17,7 +17,7 @@ from picture_questions import PictureTasks, about_two, same_name
 from scenes import Gallery
 from source import Queue
 
-RECIPE = Recipe(single=56, double=64, audio=24, text=20, answers=48)
+RECIPE = Recipe(single=48, double=64, audio=24, text=24, answers=48)
 # Questions to the same pictures, at most
 ABOUT_ONE, ABOUT_TWO = 3, 7
 # Shares of pairs of one thing, and of things near each other in objects.txt
@@ -83,7 +83,7 @@ class AlbumMixer(Mixer):
         for _ in range(recipe.single):
             row = Row()
             for _ in range(2):
-                place = rng.choice(album.kinds[rng.choices(list(SHARES), list(SHARES.values()))[0]])
+                place = rng.choice(album.kinds[rng.choices(self.tasks.studio.KINDS, self.tasks.studio.SHARES)[0]])
                 while not self.put(row, self.questions_about_one(place, len(places)), ROW // 2):
                     pass
                 places.append(place)

@@ -4,7 +4,6 @@
 """
 
 import random
-import re
 from dataclasses import dataclass, field
 
 from configuration import AUDIO_SLOTS, IMAGE_SLOTS
@@ -30,8 +29,6 @@ AGAIN = {
 }
 NAMES = [("Mina", "미나"), ("Tom", "톰"), ("Anna", "안나"), ("Jun", "준"), ("Sora", "소라"), ("Ben", "벤"), ("Lena", "레나"), ("Minsu", "민수"), ("Paul", "폴"),
          ("Yuna", "유나"), ("Leo", "레오"), ("Hana", "하나"), ("Max", "맥스"), ("Jisu", "지수"), ("Emma", "에마"), ("David", "데이비드")]
-
-QUOTATION_MARKS = re.compile("\"|'(?!s )")
 
 
 @dataclass
@@ -61,9 +58,7 @@ class Conversation:
 
 
 def vary(rng: random.Random, text: str) -> str:
-    """The text as people type it: now and then without its quotation marks, its capital or its last mark."""
-    if rng.random() < 0.2:
-        text = QUOTATION_MARKS.sub("", text)
+    """The text as people type it: now and then without its capital or its last mark."""
     if rng.random() < 0.12:
         text = text[0].lower() + text[1:]
     if rng.random() < 0.12 and text[-1] in ".?!" and len(text) > 4:

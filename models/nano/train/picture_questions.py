@@ -134,19 +134,19 @@ def about_two(rng: random.Random, gallery: Gallery, shown: tuple[int, int]) -> E
     ordinal, ordinal_ko = ORDINALS[target]
     same = shown[0] == shown[1]
     kind = rng.random()
-    if kind < 0.4 and not same:
+    if kind < 0.38 and not same:
         facts = {"en": ("the " + thing.english[0].removeprefix("the "),), "ko": (thing.korean[0], particle(thing.korean[0], "이", "가"))}
         return from_templates(rng, "two pictures", WHICH, facts, {"en": f"The {ordinal}.", "ko": copula(ordinal_ko)})
-    if kind < 0.72:
+    if kind < 0.76:
         return from_templates(rng, "two pictures", ORDINAL, {"en": (ordinal,), "ko": (ordinal_ko,)}, sentence_of(thing))
-    if kind < 0.82:
+    if kind < 0.88:
         first, second = things
         joined = {
             "en": f"{first.phrase[0].upper()}{first.phrase[1:]} and {second.phrase}.",
             "ko": copula(f"{particle(first.korean[0], '과', '와')} {second.korean[0]}"),
         }
         return from_templates(rng, "both pictures", BOTH, NOTHING, joined)
-    if kind < 0.88:
+    if kind < 0.94:
         return from_templates(rng, "both pictures", SAME, NOTHING, {"en": "Yes.", "ko": "네."} if same else {"en": "No.", "ko": "아니요."})
     # Often the other picture's thing, which is what must not be taken for this one's.
     other = gallery.things[rng.choice([shown[target], shown[1 - target], rng.choice(gallery.available)])]

@@ -1,8 +1,8 @@
 """Questions in text and their answers, each in English and Korean.
 
 A maker draws an Exchange: the same question and answer in both languages. Whether a question is held out for
-evaluation is decided by a hash of its wording and its facts. Two wordings of a fact never are, so that training tells
-every fact; what it never tells is a sum, which follows from others.
+evaluation is decided by a hash of its wording and its facts. The first wording of a fact never is, so that training
+tells every fact; what it never tells is a sum, which follows from others.
 """
 
 import random
@@ -30,8 +30,8 @@ def held_out(key: str) -> bool:
 
 
 def wording_key(index: int, text: str) -> str:
-    """The key of a wording of a fact: none for the first two."""
-    return text if index > 1 else ""
+    """The key of a wording of a fact: none for the first."""
+    return text if index > 0 else ""
 
 
 def read_table(name: str) -> list[list[str]]:

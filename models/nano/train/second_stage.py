@@ -43,7 +43,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=500, help="from which the number of steps follows")
     parser.add_argument("--steps", type=int, default=UNKNOWN)
     parser.add_argument("--clips", type=int, default=24_000)
-    parser.add_argument("--each", type=int, default=110, help="pictures of each thing")
+    parser.add_argument("--each", type=int, default=48, help="pictures of each thing")
     parser.add_argument("--workers", type=int, default=12)
     parser.add_argument("--processes", type=int, default=14, help="for making clips and sprites")
     parser.add_argument("--scale", type=float, default=1.0, help="of the batch")
