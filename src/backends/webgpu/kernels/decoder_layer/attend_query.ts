@@ -14,17 +14,20 @@ export function rotateFunction({ quads }: AttendSize): string {
 }`;
 }
 
-/** Queries in workgroup memory; `newKey` and `newValue` where the layer has its own. */
+/**
+ * Queries in workgroup memory; `newKey` and `newValue` where the layer has its own.
+ * What is loaded meets its weights and turns before the sums of the norms are
+ * known, so that no load waits for them.
+ */
 export function rotate(
   shape: LayerShape,
   size: AttendSize,
   sums: WorkgroupSums,
 ): string {
-  const { headDim, eps, qNorm, keyValue } = shape;
-  const { shared } = size;
+  const { headDim, eps, keyValue } = shape;
   const factor = (squares: string) =>
     `inverseSqrt(${squares} / ${float(headDim)} + ${float(eps)})`;
-  const heads = range(shared);
+  const heads = range(size.shared);
   const squares = heads.map((g) =>
     [`squares${g}`, `select(0.0, square, g == ${g}u)`] as const
   );
@@ -36,13 +39,11 @@ ${
     heads.map((g) => `    squares = select(squares, squares${g}, g == ${g}u);`)
       .join("\n")
   }
-    query[thread] = rotated(quad, mine * vectors[${qNorm}u + quad],
-      partner * vectors[${qNorm}u + other]) * ${factor("squares")};
+    query[thread] = turned * ${factor("squares")};
   }
 ${
     keyValue
-      ? `  newKey = rotated(quad, newKey * vectors[${keyValue.kNorm}u + quad],
-    newPartner * vectors[${keyValue.kNorm}u + other]) * ${factor("keySquares")};
+      ? `  newKey *= ${factor("keySquares")};
   newValue *= ${factor("valueSquares")};
   // As later steps will read them.
   let storedKey = kvPack(newKey);
@@ -55,22 +56,25 @@ ${
 }
 
 const NEW_SQUARES = [
-  ["keySquares", "dot(newKey, newKey)"],
+  ["keySquares", "keySquare"],
   ["valueSquares", "dot(newValue, newValue)"],
 ] as const;
 
-/** A thread's quads, each with the one that turns with it. */
+/** A thread's quads, turned with the one half a head away, and their squares. */
 function loadQuads(
-  { heads }: LayerShape,
-  { shared, quads, kvHeads, owning }: AttendSize,
+  { heads, qNorm, keyValue }: LayerShape,
+  { shared, quads, kvHeads }: AttendSize,
 ): string {
   const half = quads / 2;
-  const own = owning
-    ? `  var newKey = vec4f(); var newPartner = vec4f(); var newValue = vec4f();
+  const turn = (mine: string, other: string, norm: number) =>
+    `rotated(quad, ${mine} * vectors[${norm}u + quad], ${other} * vectors[${norm}u + other])`;
+  const own = keyValue
+    ? `  var newKey = vec4f(); var newValue = vec4f(); var keySquare = 0.0;
   if (thread < ${quads}u) {
     let base = ${heads * quads}u + head * ${quads}u;
-    newKey = projected[base + quad];
-    newPartner = projected[base + other];
+    let mine = projected[base + quad];
+    keySquare = dot(mine, mine);
+    newKey = ${turn("mine", "projected[base + other]", keyValue.kNorm)};
     newValue = projected[base + ${kvHeads * quads}u + quad];
   }`
     : "";
@@ -78,13 +82,13 @@ function loadQuads(
   let quad = thread % ${quads}u;
   let other = select(quad - ${half}u, quad + ${half}u, quad < ${half}u);
   let isQuery = thread < ${shared * quads}u;
-  var mine = vec4f(); var partner = vec4f();
+  var turned = vec4f(); var square = 0.0;
   if (isQuery) {
     let base = (head * ${shared}u + g) * ${quads}u;
-    mine = projected[base + quad];
-    partner = projected[base + other];
+    let mine = projected[base + quad];
+    square = dot(mine, mine);
+    turned = ${turn("mine", "projected[base + other]", qNorm)};
   }
-  let square = dot(mine, mine);
 ${own}`;
 }
 
