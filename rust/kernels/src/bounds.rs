@@ -35,7 +35,7 @@ pub fn multiply_bytes<F: Form>(rounds: usize, byte: u8) -> i32 {
     let mut w = [Bits::load(&[byte & 15; BYTES]), Bits::load(&[1; BYTES])];
     let mut sums = [[Bits::splat(0); 4]; 2];
     for _ in 0..rounds {
-        for (sums, w) in sums.iter_mut().zip(w) {
+        for (sums, w) in sums.iter_mut().zip(w.map(F::weights)) {
             sums[0] = F::multiply_add(sums[0], F::splat::<0>(x), w);
             sums[1] = F::multiply_add(sums[1], F::splat::<1>(x), w);
             sums[2] = F::multiply_add(sums[2], F::splat::<2>(x), w);

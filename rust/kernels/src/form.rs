@@ -12,8 +12,12 @@ pub trait Form {
     fn quads(x: Bits) -> Self::Quads;
     /// All lanes set to the four activations in lane `I`.
     fn splat<const I: usize>(x: Self::Quads) -> Self::Quads;
+    /// Weights, made ready.
+    type Weights: Copy;
+    /// Makes weights ready, once for all rows that meet them.
+    fn weights(w: Bits) -> Self::Weights;
     /// Adds the products, lane by lane.
-    fn multiply_add(sums: Bits, x: Self::Quads, w: Bits) -> Bits;
+    fn multiply_add(sums: Bits, x: Self::Quads, w: Self::Weights) -> Bits;
     /// Sums as 32-bit lanes.
     fn finish(sums: Bits) -> Bits;
 
@@ -60,10 +64,16 @@ impl Form for Wide {
         x.map(Bits::splat_lane::<I>)
     }
 
+    type Weights = [Bits; 2];
+
     #[inline(always)]
-    fn multiply_add(sums: Bits, [even, odd]: [Bits; 2], w: Bits) -> Bits {
-        let sums = sums.add_i32(w.even_bytes().dot_i16(even));
-        sums.add_i32(w.odd_bytes().dot_i16(odd))
+    fn weights(w: Bits) -> [Bits; 2] {
+        [w.even_bytes(), w.odd_bytes()]
+    }
+
+    #[inline(always)]
+    fn multiply_add(sums: Bits, x: [Bits; 2], w: [Bits; 2]) -> Bits {
+        sums.add_i32(w[0].dot_i16(x[0])).add_i32(w[1].dot_i16(x[1]))
     }
 
     #[inline(always)]

@@ -21,6 +21,13 @@ impl Form for Pairs {
         x.splat_lane::<I>()
     }
 
+    type Weights = Bits;
+
+    #[inline(always)]
+    fn weights(w: Bits) -> Bits {
+        w
+    }
+
     #[inline(always)]
     fn multiply_add(sums: Bits, x: Bits, w: Bits) -> Bits {
         sums.add_i16(Bits::dot_i8(x, w))
@@ -57,6 +64,13 @@ impl<const S: bool> Form for Dots<S> {
     #[inline(always)]
     fn splat<const I: usize>(x: Bits) -> Bits {
         x.splat_lane::<I>()
+    }
+
+    type Weights = Bits;
+
+    #[inline(always)]
+    fn weights(w: Bits) -> Bits {
+        w
     }
 
     #[inline(always)]

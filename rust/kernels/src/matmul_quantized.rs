@@ -54,9 +54,10 @@ fn multiply_tiles<F: Form, W: WeightGroup, const T: usize>(
     let rounds = core::hint::black_box(ROUNDS).min(ROUNDS);
     let rows = out.rows();
     let columns = |tile| column + tile * TILE;
-    let blocks = x.blocks.chunks_exact(tiles.len() * BLOCK_QUADS);
-    for (block, first) in blocks.zip((0..).step_by(BLOCK_ROWS)) {
-        for tile in 0..T {
+    // One tile after another: a pair may be more than the first cache holds.
+    for tile in 0..T {
+        let blocks = x.blocks.chunks_exact(tiles.len() * BLOCK_QUADS);
+        for (block, first) in blocks.zip((0..).step_by(BLOCK_ROWS)) {
             let sums = four_rows::<F, W, T>(block.as_chunks().0, tiles, tile, rounds);
             for (sums, row) in sums.iter().zip(first..rows) {
                 store(sums, &mut out.row(row)[columns(tile)..]);
@@ -114,7 +115,11 @@ fn add_pieces<F: Form, W: WeightGroup, const T: usize, const I: usize>(
 }
 
 #[inline(always)]
-fn multiply_add<F: Form, const I: usize>(sums: [Bits; 2], x: F::Quads, w: [Bits; 2]) -> [Bits; 2] {
+fn multiply_add<F: Form, const I: usize>(
+    sums: [Bits; 2],
+    x: F::Quads,
+    w: [F::Weights; 2],
+) -> [Bits; 2] {
     let x = F::splat::<I>(x);
     [F::multiply_add(sums[0], x, w[0]), F::multiply_add(sums[1], x, w[1])]
 }
@@ -141,9 +146,9 @@ fn four_rows<F: Form, W: WeightGroup, const T: usize>(
         let (scales, pieces) = tiles[tile].split();
         let starts = by_row(W::start::<F>(F::block_start(Bits::load(starts))));
         let mut sums = starts.map(|start| [start; 2]);
-        for round in 0..2 * rounds {
-            let x = &quads.as_chunks::<2>().0[round];
-            let [a, b] = &pieces.as_chunks::<2>().0[round];
+        let steps = 2 * rounds;
+        let quads = &quads.as_chunks::<2>().0[..steps];
+        for (x, [a, b]) in quads.iter().zip(pieces.as_chunks::<2>().0) {
             add_quad::<F>(&mut sums, &x[0], W::piece::<F>(a));
             add_quad::<F>(&mut sums, &x[1], W::piece::<F>(b));
         }
@@ -163,7 +168,7 @@ fn by_row(x: Bits) -> [Bits; BLOCK_ROWS] {
 
 /// Four k of four rows.
 #[inline(always)]
-fn add_quad<F: Form>(sums: &mut [[Bits; 2]; BLOCK_ROWS], x: &Quad, w: [Bits; 2]) {
+fn add_quad<F: Form>(sums: &mut [[Bits; 2]; BLOCK_ROWS], x: &Quad, w: [F::Weights; 2]) {
     let x = F::quads(Bits::load(x));
     sums[0] = multiply_add::<F, 0>(sums[0], x, w);
     sums[1] = multiply_add::<F, 1>(sums[1], x, w);

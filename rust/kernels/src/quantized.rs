@@ -54,7 +54,7 @@ pub trait WeightGroup: Copy + Default {
     fn split(&self) -> (&Quad, &[Self::Piece]);
 
     /// A piece, `[half of the outputs]`.
-    fn piece<F: Form>(piece: &Self::Piece) -> [Bits; 2];
+    fn piece<F: Form>(piece: &Self::Piece) -> [F::Weights; 2];
 
     /// What sums start from so that the zero cancels, where `start` is -8 times
     /// the sum of the activations.
@@ -114,9 +114,9 @@ impl WeightGroup for Q4Group {
     }
 
     #[inline(always)]
-    fn piece<F: Form>(piece: &Quad) -> [Bits; 2] {
+    fn piece<F: Form>(piece: &Quad) -> [F::Weights; 2] {
         let piece = Bits::load(piece);
-        [piece.low_nibbles(), piece.high_nibbles()]
+        [piece.low_nibbles(), piece.high_nibbles()].map(F::weights)
     }
 
     #[inline(always)]
@@ -190,8 +190,8 @@ impl WeightGroup for Q8Group {
     }
 
     #[inline(always)]
-    fn piece<F: Form>(piece: &[Quad; 2]) -> [Bits; 2] {
-        piece.each_ref().map(|quad| F::byte(Bits::load(quad)))
+    fn piece<F: Form>(piece: &[Quad; 2]) -> [F::Weights; 2] {
+        piece.each_ref().map(|quad| F::weights(F::byte(Bits::load(quad))))
     }
 
     #[inline(always)]
