@@ -68,13 +68,16 @@ export function correctKernel(shape: LayerShape): LayerKernel {
   };
 }
 
-/** `activated = mid + norm(feedforward)`. */
+/** `activated = mid + norm(feedforward)`, and weights that no sum has to wait for. */
 function activate(
-  { hidden, eps, postFeedforwardNorm }: LayerShape,
+  shape: LayerShape,
   octets: Octets,
   sums: WorkgroupSums,
 ): string {
-  const names = ["activated", "middle", "active"];
+  const { hidden, streams, eps, postFeedforwardNorm } = shape;
+  const all = range(streams);
+  const routers = all.map((m) => `router${m}`);
+  const names = ["activated", "middle", "active", "scale", ...routers];
   return `${
     names.flatMap((name) =>
       octets.ids.map((id) => `  var ${name}${id} = vec4f();`)
@@ -85,17 +88,37 @@ function activate(
 ${
     octets.eachQuad((q, _, id) =>
       `  activated${id} = feedforward[${q}]; middle${id} = mid[${q}]; active${id} = state[${q}];
-  feedforwardSquare += dot(activated${id}, activated${id});`
+  feedforwardSquare += dot(activated${id}, activated${id});
+  activated${id} *= vectors[${postFeedforwardNorm}u + ${q}];
+${
+        shape.correctScale
+          ? `  scale${id} = vectors[${shape.correctOutputScale}u + ${q}];`
+          : ""
+      }
+  { let routerNorm = vectors[${shape.routerNorm}u + ${q}];
+${
+        all.map((m) =>
+          `  router${m}${id} = routerNorm * vectors[${
+            shape.router.values / 4 + m * hidden / 4
+          }u + ${q}];`
+        ).join("\n")
+      } }`
     )
+  }
+${
+    range(streams ** 2).map((i) =>
+      `  let correction${i} = bitcast<f32>(words[${
+        shape.correctionCoefs + i
+      }u]);`
+    ).join("\n")
   }
 ${sums.lines([["feedforwardSquares", "feedforwardSquare"]])}
   let feedforwardFactor = inverseSqrt(feedforwardSquares / ${float(hidden)} + ${
     float(eps)
   });
 ${
-    octets.eachQuad((q, _, id) =>
-      `  activated${id} = middle${id} +
-    activated${id} * feedforwardFactor * vectors[${postFeedforwardNorm}u + ${q}];`
+    octets.eachQuad((_q, _x, id) =>
+      `  activated${id} = middle${id} + activated${id} * feedforwardFactor;`
     )
   }`;
 }
@@ -111,16 +134,12 @@ function modalities(
   return `  var square = 0.0;
 ${all.map((m) => `  var routed${m} = 0.0;`).join("\n")}
 ${
-    octets.eachQuad((q, _, id) =>
-      `  { let routedX = activated${id} * vectors[${shape.routerNorm}u + ${q}];
-    square += dot(activated${id}, activated${id});
+    octets.eachQuad((_q, _x, id) =>
+      `  square += dot(activated${id}, activated${id});
 ${
-        all.map((m) =>
-          `    routed${m} += dot(routedX, vectors[${
-            shape.router.values / 4 + m * hidden / 4
-          }u + ${q}]);`
-        ).join("\n")
-      } }`
+        all.map((m) => `  routed${m} += dot(activated${id}, router${m}${id});`)
+          .join("\n")
+      }`
     )
   }
 ${
@@ -140,11 +159,9 @@ ${
 ${
     all.map((i) =>
       `  let coef${i} = 1.0 + ${
-        all.map((m) =>
-          `modality${m} * bitcast<f32>(words[${
-            shape.correctionCoefs + i * streams + m
-          }u])`
-        ).join(" + ")
+        all.map((m) => `modality${m} * correction${i * streams + m}`).join(
+          " + ",
+        )
       };`
     ).join("\n")
   }`;
@@ -152,7 +169,7 @@ ${
 
 /** The vector of the products; each workgroup writes a part of the streams. */
 function correctActive(
-  { streams, hidden, correctScale, correctOutputScale }: LayerShape,
+  { streams, hidden, correctScale }: LayerShape,
   octets: Octets,
   quads: number,
 ): string {
@@ -167,6 +184,6 @@ ${
         return `    corrected[${at}] = state[${at}] + innovation${id} * coef${i};`;
       }).join("\n")
     }
-  }${correctScale ? `\n  ${x} *= vectors[${correctOutputScale}u + ${q}];` : ""}`
+  }${correctScale ? `\n  ${x} *= scale${id};` : ""}`
   );
 }

@@ -136,7 +136,7 @@ function joinActive(
   quads: number,
 ): string {
   const { hidden, streams, eps } = shape;
-  const names = ["attention", "laurel", "base"];
+  const names = ["attention", "laurel", "base", "norm"];
   const factor = (squares: string) =>
     `inverseSqrt(${squares} / ${float(hidden)} + ${float(eps)})`;
   return `${
@@ -153,7 +153,11 @@ ${
       }u + ${q}];
   base${id} = state[${q}] + state[${streams * hidden / 4}u + ${q}];
   attentionSquare += dot(attention${id}, attention${id});
-  laurelSquare += dot(laurel${id}, laurel${id});`
+  laurelSquare += dot(laurel${id}, laurel${id});
+  // No load waits for a sum.
+  attention${id} *= vectors[${shape.attentionNorm}u + ${q}];
+  laurel${id} *= vectors[${shape.laurelNorm}u + ${q}];
+  norm${id} = vectors[${shape.preFeedforwardNorm}u + ${q}];`
     )
   }
 ${
@@ -168,19 +172,14 @@ ${
 ${
     octets.eachQuad((q, x, id) =>
       `  ${x} = ${float(Math.SQRT1_2)} * (base${id} +
-    attention${id} * attentionFactor * vectors[${shape.attentionNorm}u + ${q}] +
-    laurel${id} * laurelFactor * vectors[${shape.laurelNorm}u + ${q}]);
+    attention${id} * attentionFactor + laurel${id} * laurelFactor);
   midSquare += dot(${x}, ${x});
   if (${q} / ${quads}u == group.x) { mid[${q}] = ${x}; }`
     )
   }
 ${sums.lines([["midSquares", "midSquare"]])}
   let midFactor = ${factor("midSquares")};
-${
-    octets.eachQuad((q, x) =>
-      `  ${x} *= midFactor * vectors[${shape.preFeedforwardNorm}u + ${q}];`
-    )
-  }`;
+${octets.eachQuad((_, x, id) => `  ${x} *= midFactor * norm${id};`)}`;
 }
 
 /** Gate and up as they are, and what the Gaussian top-k needs of the gates. */

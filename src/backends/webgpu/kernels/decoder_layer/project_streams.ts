@@ -26,6 +26,49 @@ ${
   }`;
 }
 
+/** A thread's part of the router, and weights that no sum has to wait for. */
+function routeStreams(
+  shape: LayerShape,
+  octets: Octets,
+  pending: boolean,
+): string {
+  const { streams, hidden, router, routerNorm, inputNorm } = shape;
+  const routed = range(streams);
+  const dots = octets.eachQuad((q, _, id) =>
+    `  { let routedX = stream0${id} * vectors[${routerNorm}u + ${q}];
+    square += dot(stream0${id}, stream0${id});
+${
+      routed.map((m) =>
+        `    routed${m} += dot(routedX, vectors[${
+          router.values / 4 + m * hidden / 4
+        }u + ${q}]);`
+      ).join("\n")
+    } }
+  norm${id} = vectors[${inputNorm}u + ${q}];${
+      pending
+        ? `\n  addedSquare += dot(added${id}, added${id});
+  added${id} *= addendNorm[${q}];`
+        : ""
+    }`
+  );
+  return `  var square = 0.0; var addedSquare = 0.0;
+${octets.ids.map((id) => `  var norm${id} = vec4f();`).join("\n")}
+${
+    routed.map((m) => `  var routed${m} = 0.0; var coefWeight${m} = 0.0;`)
+      .join("\n")
+  }
+${dots}
+  if (thread < ${streams ** 2}u) {
+${
+    routed.map((a) =>
+      `    coefWeight${a} = bitcast<f32>(words[${
+        shape.predictionCoefs + a
+      }u + thread * ${streams}u]);`
+    ).join("\n")
+  }
+  }`;
+}
+
 /** Coefficients of the prediction, `[A, A]` in workgroup memory, from the router. */
 export function coefficients(
   shape: LayerShape,
@@ -34,27 +77,8 @@ export function coefficients(
   pending: boolean,
 ): string {
   const { streams, hidden, eps } = shape;
-  const count = streams ** 2;
   const routed = range(streams);
-  const weights = routed.map((a) =>
-    `bitcast<f32>(words[${shape.predictionCoefs + a}u + thread * ${streams}u])`
-  );
-  const dots = routed.map((m) =>
-    `    routed${m} += dot(routedX, vectors[${
-      shape.router.values / 4 + m * hidden / 4
-    }u + `
-  );
-  return `  var square = 0.0; var addedSquare = 0.0;
-${routed.map((m) => `  var routed${m} = 0.0;`).join("\n")}
-${
-    octets.eachQuad((q, _, id) =>
-      `  { let routedX = stream0${id} * vectors[${shape.routerNorm}u + ${q}];
-    square += dot(stream0${id}, stream0${id});
-${dots.map((dot) => `${dot}${q}]);`).join("\n")} }${
-        pending ? `\n  addedSquare += dot(added${id}, added${id});` : ""
-      }`
-    )
-  }
+  return `${routeStreams(shape, octets, pending)}
 ${
     sums.lines([
       ["squares", "square"],
@@ -70,9 +94,9 @@ ${
       `  let modality${m} = safeTanh(routerFactor * routedSum${m});`
     ).join("\n")
   }
-  if (thread < ${count}u) {
+  if (thread < ${streams ** 2}u) {
     coefs[thread] = ${
-    weights.map((weight, a) => `modality${a} * ${weight}`).join(" + ")
+    routed.map((a) => `modality${a} * coefWeight${a}`).join(" + ")
   };
   }
   workgroupBarrier();`;
@@ -80,7 +104,7 @@ ${
 
 /** The active stream, predicted and normed: the vector of the products. */
 export function predictActive(
-  { streams, hidden, eps, inputNorm }: LayerShape,
+  { streams, hidden, eps }: LayerShape,
   octets: Octets,
   sums: WorkgroupSums,
   pending: boolean,
@@ -91,8 +115,8 @@ export function predictActive(
       float(eps)
     });
 ${
-      octets.eachQuad((q, _, id) =>
-        `  added${id} *= addedFactor * addendNorm[${q}];
+      octets.eachQuad((_q, _x, id) =>
+        `  added${id} *= addedFactor;
 ${others.map((j) => `  stream${j}${id} += added${id};`).join("\n")}`
       )
     }`
@@ -111,8 +135,8 @@ ${sums.lines([["activeSquares", "activeSquare"]])}
   });
 ${octets.ids.map((id) => `  var active${id} = vec4f();`).join("\n")}
 ${
-    octets.eachQuad((q, x, id) =>
-      `  active${id} = ${x}; ${x} *= activeFactor * vectors[${inputNorm}u + ${q}];`
+    octets.eachQuad((_, x, id) =>
+      `  active${id} = ${x}; ${x} *= activeFactor * norm${id};`
     )
   }`;
 }
