@@ -5,6 +5,7 @@ import type { CausalLm, LmPrompt, LmSequence } from "./causal_lm.ts";
 import type { Continuation, GeneratedToken } from "./continuation.ts";
 import type { modelChoice } from "./logits_processor.ts";
 import { Pace } from "./pace.ts";
+import { SamplingPlace } from "./sampling_place.ts";
 
 /** Longest stretch of choosing before other work of the event loop gets a turn. */
 const YIELD_AFTER_MS = 16;
@@ -34,6 +35,7 @@ export class LiveBatch<P extends LmPrompt, S extends LmSequence> {
   readonly #lm: CausalLm<P, S>;
   readonly #choice: ReturnType<typeof modelChoice>;
   readonly #pace = new Pace();
+  readonly #place = new SamplingPlace();
   #live: Live<P, S>[];
 
   /** Goes on from where sequences were started; `choice` is how the model may choose, if it may. */
@@ -57,7 +59,9 @@ export class LiveBatch<P extends LmPrompt, S extends LmSequence> {
     const isReady = this.#live.every(({ logits, ahead }) =>
       logits !== undefined || ahead.length > 0
     );
-    if (!isReady) await this.#step(signal);
+    const fromHost = !isReady && !(await this.#chooseAhead(signal));
+    const started = performance.now();
+    if (fromHost) await this.#step(signal);
     const tokens: GeneratedToken[] = [];
     let turnStart = performance.now();
     for (const live of this.#live) {
@@ -68,6 +72,7 @@ export class LiveBatch<P extends LmPrompt, S extends LmSequence> {
       signal?.throwIfAborted();
       tokens.push(take(live));
     }
+    if (fromHost) this.#place.hostTook(performance.now() - started);
     return tokens;
   }
 
@@ -77,6 +82,7 @@ export class LiveBatch<P extends LmPrompt, S extends LmSequence> {
       continuation.tokens.at(-1)?.finishReason !== undefined;
     const ended = this.#live.filter(hasEnded);
     this.#live = this.#live.filter((live) => !hasEnded(live));
+    if (ended.length > 0) this.#place.forget();
     await this.#release(ended);
   }
 
@@ -97,7 +103,6 @@ export class LiveBatch<P extends LmPrompt, S extends LmSequence> {
   }
 
   async #step(signal: AbortSignal | undefined): Promise<void> {
-    if (await this.#chooseAhead(signal)) return;
     const logits = await this.#lm.step(
       this.#live.map(({ sequence, continuation }) => ({
         sequence,
@@ -108,12 +113,14 @@ export class LiveBatch<P extends LmPrompt, S extends LmSequence> {
     this.#live.forEach((one, i) => one.logits = logits[i]!);
   }
 
-  /** Lets the model choose some tokens; `false` where it cannot. */
+  /** Lets the model choose some tokens; `false` where the host is to. */
   async #chooseAhead(signal: AbortSignal | undefined): Promise<boolean> {
     const { chooser } = this.#lm;
     if (!chooser || !this.#choice) return false;
     const { sampling } = this.#choice;
-    if (sampling && !chooser.canSample(sampling)) return false;
+    if (sampling && (this.#place.isHost || !chooser.canSample(sampling))) {
+      return false;
+    }
     const live = this.#live;
     const remaining = live.map(({ continuation }) => continuation.remaining);
     const count = this.#pace.count(Math.min(chooser.most, ...remaining));
@@ -122,11 +129,14 @@ export class LiveBatch<P extends LmPrompt, S extends LmSequence> {
       id: continuation.tokens.at(-1)!.id,
       noise: continuation.noise,
     }));
+    const started = performance.now();
     const chosen = await this.#pace.time(
       () => chooser.choose(inputs, count, { sampling, signal }),
     );
+    const given = chosen[0]!.length;
+    this.#place.modelTook(count, given, performance.now() - started);
     live.forEach((one, i) => one.ahead = chosen[i]!);
-    return chosen[0]!.length > 0;
+    return given > 0;
   }
 }
 
