@@ -42,7 +42,11 @@ export function declaringLoader(
   };
 }
 
-/** Fills weights with the same random rows again and again; vectors with ones. */
+/**
+ * Fills weights with the same random rows again and again, in which other blocks
+ * change their signs each time: logits that are equal would leave every choice
+ * to the host. Vectors are filled with ones.
+ */
 export async function fillWeights(
   device: Device,
   declared: readonly Declared[],
@@ -63,6 +67,7 @@ export async function fillWeights(
     }
     for (let first = 0; first < count; first += perWrite) {
       const n = Math.min(perWrite, count - first);
+      if (first > 0) changeSigns(bytes, format, first);
       await device.writeWeight(weight, {
         firstRow: first,
         rows: n,
@@ -82,6 +87,20 @@ export function randomValues(count: number, limit: number): Float32Array {
     values[i] = state / 2 ** 31 * limit;
   }
   return values;
+}
+
+/** Changes the signs of random blocks, by the scale that each begins with. */
+function changeSigns(
+  bytes: Uint8Array,
+  format: WeightFormat,
+  seed: number,
+): void {
+  const size = rowBytes(format, format === "f32" ? 1 : 32);
+  let state = seed | 1;
+  for (let end = format === "f32" ? 4 : 2; end <= bytes.length; end += size) {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    bytes[end - 1]! ^= (state >>> 24) & 0x80;
+  }
 }
 
 function rowBytes(format: WeightFormat, width: number): number {

@@ -115,13 +115,16 @@ async function benchContext(
   tokens: number,
 ): Promise<void> {
   const times = WAYS.map((): number[] => []);
+  const undecided = WAYS.map(() => 0);
   const expected = new Map<boolean, string>();
   for (let turn = 0; turn < TURNS; turn++) {
     for (const [i, way] of WAYS.entries()) {
       const started = performance.now();
-      const ids = await generate(loaded, tokens, way);
+      const result = await generate(loaded, tokens, way);
       const time = performance.now() - started;
       loaded.cache.crop(at);
+      const { ids } = result;
+      undecided[i] = result.undecided;
       const samples = way.sampling !== undefined;
       const others = expected.get(samples) ?? ids.join();
       expected.set(samples, others);
@@ -135,22 +138,24 @@ async function benchContext(
     const best = Math.min(...times[i]!);
     const chooser = run === 0 ? "host" : `GPU, ${run} a run`;
     const what = sampling ? "sampled" : "chosen";
+    const left = undecided[i]! > 0 ? `, ${undecided[i]} left to the host` : "";
     console.log(
       `${loaded.size.name.padEnd(6)} ` +
         `${`at ${at}, ${what} by the ${chooser}`.padEnd(38)} ` +
         `${(1000 / best).toFixed(1)} tok/s, ${best.toFixed(3)} ms ` +
-        `(median ${median(times[i]!).toFixed(3)})`,
+        `(median ${median(times[i]!).toFixed(3)})${left}`,
     );
   }
 }
 
-/** So many ids after id 1, in runs of `way`. */
+/** So many ids after id 1, in runs of `way`, and how many the GPU could not decide. */
 async function generate(
   { steps, cache }: Loaded,
   tokens: number,
   { run, sampling }: Way,
-): Promise<number[]> {
+): Promise<{ ids: number[]; undecided: number }> {
   const ids = [1];
+  let undecided = 0;
   while (ids.length <= tokens) {
     const id = ids.at(-1)!;
     if (run > 0) {
@@ -159,7 +164,8 @@ async function generate(
       const options = { rows: 1, fastPrefill: true, sampling };
       const [chosen] = await runTokens(steps, inputs, count, options);
       ids.push(...chosen!);
-      if (chosen!.length > 0) continue; // else the GPU could not decide
+      if (chosen!.length > 0) continue;
+      undecided++;
     }
     cache.reserve(1);
     const input = { cache, ids: Int32Array.of(id) };
@@ -179,7 +185,7 @@ async function generate(
         : argmax(kept),
     );
   }
-  return ids;
+  return { ids, undecided };
 }
 
 function sampleOnHost(
