@@ -15,10 +15,30 @@ const BUN_TIMEOUT_MS = 120_000;
  */
 const DENO_ONLY = /^tests\/(tools|packaging)\//;
 
+/**
+ * Tests of code that meets nothing of a runtime but its engine, which Node
+ * shares with Deno: Deno and Bun run them.
+ */
+const ENGINE_ONLY = /^tests\/(bench|core|generation|models|processing|quant)\//;
+
 /** Tests that run every kernel. */
 const OPERATIONS = /^tests\/(ops|backends\/webgpu)\//;
-/** Tests of them that take minutes on SwiftShader; Deno runs them. */
-const SLOW_OPERATIONS = /\/(matmul_variants|steady_state|soak)_test\.ts$/;
+/** Files of them that take minutes on SwiftShader; Deno runs them. */
+const SLOW_OPERATIONS =
+  /\/(matmul_variants|steady_state|soak|pictures)_test\.ts$/;
+/**
+ * Tests of them without what Node has run on the other devices, and without
+ * what SwiftShader is slowest at. Node runs all tests where the pattern matches
+ * "<root>", in which they are.
+ */
+const OPERATIONS_ON_DAWN = `^(?!${
+  [
+    "<root>",
+    ".*( on |\\()(the )?(reference|wasm)",
+    "decoderLayer of (wide|large)",
+    "sample\\(\\) chooses as the host",
+  ].join("|")
+})`;
 
 /** Tests of the whole model, and those of them that SwiftShader has time for. */
 const MODEL_TESTS = [
@@ -123,7 +143,11 @@ export async function testSteps(): Promise<Step[]> {
   const files = await testFiles();
   const everywhere = files.filter((path) => !DENO_ONLY.test(path));
   const steps: Step[] = [
-    { name: "tests on Node", runner: "node", command: nodeTests(everywhere) },
+    {
+      name: "tests on Node",
+      runner: "node",
+      command: nodeTests(everywhere.filter((path) => !ENGINE_ONLY.test(path))),
+    },
     {
       name: "tests on Deno",
       runner: "deno",
@@ -177,9 +201,14 @@ async function dawnSteps(files: readonly string[]): Promise<Step[]> {
   const operations = files.filter((path) =>
     OPERATIONS.test(path) && !SLOW_OPERATIONS.test(path)
   );
-  const model = `--test-name-pattern=${MODEL_TESTS_ON_DAWN}`;
+  const only = (names: string) => `--test-name-pattern=${names}`;
+  const model = only(MODEL_TESTS_ON_DAWN);
   return [
-    onDawn("operations", "node", nodeTests(operations)),
+    onDawn(
+      "operations",
+      "node",
+      nodeTests(operations, only(OPERATIONS_ON_DAWN)),
+    ),
     // In one process, which compiles the kernels once for both files.
     onDawn("the model", "bun", [...bunTests(await bun(), MODEL_TESTS), model]),
   ];
@@ -191,9 +220,9 @@ function bunTests(bun: readonly string[], files: readonly string[]): string[] {
   return [...bun, "test", `--timeout=${BUN_TIMEOUT_MS}`, ...paths];
 }
 
-function nodeTests(files: readonly string[]): string[] {
+function nodeTests(files: readonly string[], ...more: string[]): string[] {
   const options = ["--import", "tsx", "--test", "--test-reporter=spec"];
-  return ["node", ...options, ...files];
+  return ["node", ...options, ...more, ...files];
 }
 
 /** Paths of all tests, in their order. */

@@ -49,7 +49,8 @@ function mqaCase(rows: number, heads: number, keys: number, width: number) {
 
 testParity("multiQueryAttention", TOLERANCE, [
   ...SIZES.map((keys) => mqaCase(3, 2, keys, 16)),
-  ...[1, 3, 4, 5, 7, 8, 9, 31, 33, 64].map((width) => mqaCase(5, 3, 9, width)),
+  // A GPU compiles a kernel for each width.
+  ...[1, 3, 4, 6, 33, 64].map((width) => mqaCase(5, 3, 9, width)),
   mqaCase(65, 8, 65, 4),
   mqaCase(256, 2, 64, 64),
 ]);

@@ -96,33 +96,34 @@ function watched(ops: Ops, used: string[]): Ops {
 
 const context = await testGpu();
 if (context) {
-  const targets = [
-    deviceOf(context, "all features", {}),
-    deviceOf(context, "no subgroups", {
-      subgroups: { subgroupSize: 0, enablesSubgroups: false },
-    }),
+  const plain = deviceOf(context, "all features", {});
+  const noSubgroups = deviceOf(context, "no subgroups", {
+    subgroups: { subgroupSize: 0, enablesSubgroups: false },
+  });
+  const cases: [WeightFormat, TestDevice][] = [
+    ["f32", plain],
+    ["q8", plain],
+    ["q8", noSubgroups],
   ];
-  for (const target of targets) {
-    for (const dtype of ["f32", "q8"] as const) {
-      test(`embedStreams and mergeStreams of ${dtype} match the reference with ${target.name}`, async () => {
-        const expected = await hiddenOf(reference, dtype);
-        assert.deepEqual(expected.used, []);
-        const { hidden, used } = await hiddenOf(target, dtype);
-        assert.deepEqual(used, [
-          "embedStreams",
-          "decoderLayer",
-          "mergeStreams",
-        ]);
-        const largest = expected.hidden.reduce(
-          (m, v) => Math.max(m, Math.abs(v)),
-          0,
-        );
-        assertClose(hidden, expected.hidden, {
-          atol: TOLERANCE * largest,
-          label: dtype,
-        });
+  for (const [dtype, target] of cases) {
+    test(`embedStreams and mergeStreams of ${dtype} match the reference with ${target.name}`, async () => {
+      const expected = await hiddenOf(reference, dtype);
+      assert.deepEqual(expected.used, []);
+      const { hidden, used } = await hiddenOf(target, dtype);
+      assert.deepEqual(used, [
+        "embedStreams",
+        "decoderLayer",
+        "mergeStreams",
+      ]);
+      const largest = expected.hidden.reduce(
+        (m, v) => Math.max(m, Math.abs(v)),
+        0,
+      );
+      assertClose(hidden, expected.hidden, {
+        atol: TOLERANCE * largest,
+        label: dtype,
       });
-    }
+    });
   }
   test("a model whose layers no buffer holds goes on with other operations", async () => {
     const { maxBufferSize, maxComputeWorkgroupStorageSize } = context.limits;
