@@ -1,4 +1,5 @@
 // Operations over pictures, at sizes of the MobileNetV5 tower.
+import type { WeightFormat } from "../../src/core/dtype.ts";
 import type { Shape } from "../../src/core/shape.ts";
 import type { OpCase, OpSize } from "../op_case.ts";
 
@@ -17,12 +18,14 @@ function conv2d(
   outputs: number,
   kernel: number,
   stride: number,
+  format: WeightFormat = "f32",
 ): OpSize {
   const [rows, columns, channels] = x;
   const places = (rows / stride) * (columns / stride);
+  const shape = [outputs, channels, kernel, kernel];
   return {
     inputs: [x],
-    weight: { kind: "conv2d", shape: [outputs, channels, kernel, kernel] },
+    weight: { kind: "conv2d", shape, format },
     multiplyAdds: places * outputs * channels * kernel * kernel,
     record: ({ ops, inputs, weight }) =>
       ops.conv2d(inputs[0]!, weight, options(kernel, stride)),
@@ -83,6 +86,25 @@ function multiQueryAttention(
   };
 }
 
+/** The same of quantised products, which cost a few hundredths of it. */
+function multiQueryAttentionOfProducts(
+  rows: number,
+  keys: number,
+  heads: number,
+  width: number,
+): OpSize {
+  return {
+    ...multiQueryAttention(rows, keys, heads, width),
+    weight: { kind: "matrix", shape: [width, width], format: "q8" },
+    record: ({ ops, inputs, weight }) => {
+      const [q, k, v] = inputs.map((x) => ops.matmul(x, weight));
+      // Products of evenly spread numbers are a few times as large.
+      const scale = 1 / width;
+      return ops.multiQueryAttention(q!, k!, v!, { heads, scale });
+    },
+  };
+}
+
 /** Cases of the vision tower. */
 export const pictureCases: readonly OpCase[] = [
   {
@@ -94,6 +116,11 @@ export const pictureCases: readonly OpCase[] = [
     name: "conv2d 3x3",
     check: conv2d([6, 8, 7], 9, 3, 1),
     time: conv2d([96, 96, 128], 256, 3, 1),
+  },
+  {
+    name: "conv2d 3x3, q8",
+    check: conv2d([6, 8, 32], 9, 3, 1, "q8"),
+    time: conv2d([96, 96, 128], 256, 3, 1, "q8"),
   },
   {
     name: "conv2d 1x1",
@@ -129,5 +156,10 @@ export const pictureCases: readonly OpCase[] = [
     name: "multiQueryAttention",
     check: multiQueryAttention(7, 50, 5, 14),
     time: multiQueryAttention(576, 576, 12, 64),
+  },
+  {
+    name: "multiQueryAttention of q8",
+    check: multiQueryAttentionOfProducts(7, 50, 5, 32),
+    time: multiQueryAttentionOfProducts(576, 576, 12, 64),
   },
 ];
