@@ -36,7 +36,9 @@ var<workgroup> counts: array<atomic<u32>, 32>;
   for (var bit = 0u; bit < 32u; bit++) {
     let wanted = threshold | (0x80000000u >> bit);
     let large = ${sums};
-    atomicAdd(&counts[bit], large.x + large.y + large.z + large.w);
+    // Sums of zero would wait for each other: most are, from the tenth bit on.
+    let own = large.x + large.y + large.z + large.w;
+    if (own > 0u) { atomicAdd(&counts[bit], own); }
     workgroupBarrier();
     let count = atomicLoad(&counts[bit]);
     threshold = select(threshold, wanted, count >= params.k);
