@@ -10,7 +10,7 @@ use crate::tile::{Sums, TILE, add, multiply_add, side_by_side, sum_block};
 use core::ops::Range;
 
 /// Positions whose scores are held at a time; a multiple of the tile.
-const BLOCK: usize = 4 * TILE;
+pub const BLOCK: usize = 4 * TILE;
 /// Query heads that meet a key together.
 pub const GROUP: usize = 4;
 /// Elements of a head summed on their own.
@@ -27,60 +27,56 @@ pub struct Store<'a, E> {
     pub width: usize,
 }
 
-/// Attention of units from `first` on: the query heads of a row that share a
-/// head of keys, q `[units, heads / KV heads, width]`, over what `seen` says for
-/// each row. `room` has space for [`GROUP`] heads.
-pub fn attention<E: Element>(
-    q: &[f32],
-    [first, sharing]: [usize; 2],
-    store: Store<E>,
-    scale: f32,
-    seen: impl Fn(usize) -> Range<usize>,
-    room: &mut [f32],
-    out: &mut [f32],
-) {
-    let Store { width, capacity, .. } = store;
-    let units = q.chunks(sharing * width).zip(out.chunks_mut(sharing * width));
-    for ((q, out), unit) in units.zip(first..) {
-        let (row, kv_head) = (unit / store.heads, unit % store.heads);
-        let first = kv_head * capacity * width;
-        let keys = Keys {
-            k: &store.k[first..first + capacity * width],
-            v: &store.v[first..store.v.len().min(first + capacity * width)],
+impl<'a, E: Element> Store<'a, E> {
+    /// Keys and values of one head.
+    pub fn head(&self, head: usize, scale: f32) -> Keys<'a, E> {
+        let Store { k, v, heads, capacity, width } = *self;
+        assert!(head < heads);
+        let first = head * capacity * width;
+        Keys {
+            k: &k[first..first + capacity * width],
+            v: &v[first..v.len().min(first + capacity * width)],
             capacity,
             width,
             scale,
-        };
-        for (q, out) in q.chunks(GROUP * width).zip(out.chunks_mut(GROUP * width)) {
-            if q.len() == GROUP * width {
-                keys.attend::<GROUP>(q, seen(row), room, out);
-                continue;
-            }
-            for (q, out) in q.chunks(2 * width).zip(out.chunks_mut(2 * width)) {
-                match q.len() / width {
-                    1 => keys.attend::<1>(q, seen(row), room, out),
-                    _ => keys.attend::<2>(q, seen(row), room, out),
-                }
-            }
         }
     }
 }
 
 /// Keys and values of one head.
-struct Keys<'a, E> {
+pub struct Keys<'a, E> {
     k: &'a [E],
     v: &'a [E],
     capacity: usize,
-    width: usize,
-    scale: f32,
+    pub width: usize,
+    pub scale: f32,
 }
 
-type Scores = [f32; BLOCK];
+/// Scores of a query for the positions of a block, then their weights.
+pub type Scores = [f32; BLOCK];
 
 impl<E: Element> Keys<'_, E> {
+    /// Attention of a row's query heads `[heads, width]` over the same
+    /// positions. `room` has space for [`GROUP`] heads.
+    pub fn attend(&self, q: &[f32], seen: Range<usize>, room: &mut [f32], out: &mut [f32]) {
+        let size = GROUP * self.width;
+        for (q, out) in q.chunks(size).zip(out.chunks_mut(size)) {
+            if q.len() == size {
+                self.attend_group::<GROUP>(q, seen.clone(), room, out);
+                continue;
+            }
+            for (q, out) in q.chunks(2 * self.width).zip(out.chunks_mut(2 * self.width)) {
+                match q.len() / self.width {
+                    1 => self.attend_group::<1>(q, seen.clone(), room, out),
+                    _ => self.attend_group::<2>(q, seen.clone(), room, out),
+                }
+            }
+        }
+    }
+
     /// R queries over the same positions.
     #[inline(never)]
-    fn attend<const R: usize>(
+    fn attend_group<const R: usize>(
         &self,
         q: &[f32],
         seen: Range<usize>,
@@ -91,83 +87,144 @@ impl<E: Element> Keys<'_, E> {
         for x in queries.as_flattened_mut() {
             *x *= E::UNIT;
         }
-        let mut largest = [f32::NEG_INFINITY; R];
-        let mut sums = [0.0; R];
+        let mut running = Running::<R>::new();
         out.fill(0.0);
         let mut start = seen.start;
         while start < seen.end {
             let block = start / BLOCK * BLOCK;
             let end = seen.end.min(block + BLOCK);
-            let mut weights = self.scores::<R>(queries, start..end);
-            let mut kept = [0.0; R];
-            for r in 0..R {
-                let maximum = weights[r].iter().fold(largest[r], |m, s| m.max(*s));
-                kept[r] = exp_scalar(largest[r] - maximum);
-                largest[r] = maximum;
-                sums[r] = sums[r] * kept[r] + exponentials(&mut weights[r], maximum);
-            }
-            self.add_values(&weights, start..end, kept, out);
+            let mut weights = scores(queries, start..end, self.scale, |first| self.tile(first));
+            let kept = running.add(&mut weights);
+            let weights = side_by_side_weights(&weights, start - block..end - block, E::UNIT);
+            let [early, late] = self.runs(start..end);
+            add_values(weights.split(early.len() / self.width), [early, late], kept, out);
             start = end;
         }
-        for (row, sum) in out.chunks_exact_mut(self.width).zip(sums) {
+        running.divide(out);
+    }
+
+    /// The eight keys from position `first` on.
+    pub fn tile(&self, first: usize) -> &[E] {
+        &self.k[first % self.capacity * self.width..][..TILE * self.width]
+    }
+
+    /// Values of positions, which may lie around the end of the ring: two runs.
+    pub fn runs(&self, seen: Range<usize>) -> [&[E]; 2] {
+        let (width, place) = (self.width, seen.start % self.capacity);
+        let before_end = seen.len().min(self.capacity - place);
+        [
+            &self.v[place * width..(place + before_end) * width],
+            &self.v[..(seen.len() - before_end) * width],
+        ]
+    }
+}
+
+/// Scores times `scale` of R queries for the block that holds `seen`, minus
+/// infinity where nothing is seen; `tile` gives eight keys.
+#[inline(always)]
+pub fn scores<'a, const R: usize, E: Element + 'a>(
+    queries: &[[f32; R]],
+    seen: Range<usize>,
+    scale: f32,
+    tile: impl Fn(usize) -> &'a [E],
+) -> [Scores; R] {
+    let mut scores = [[f32::NEG_INFINITY; BLOCK]; R];
+    let block = seen.start / BLOCK * BLOCK;
+    for first in (seen.start / TILE * TILE..seen.end).step_by(TILE) {
+        let sums = tile_scores(queries, tile(first));
+        for r in 0..R {
+            let scores = &mut scores[r][first - block..][..TILE];
+            let (lanes, _) = scores.as_chunks_mut::<LANES>();
+            (sums[r][0] * F32x4::splat(scale)).store(&mut lanes[0]);
+            (sums[r][1] * F32x4::splat(scale)).store(&mut lanes[1]);
+        }
+    }
+    for row in &mut scores {
+        row[..seen.start - block].fill(f32::NEG_INFINITY);
+        row[seen.end - block..].fill(f32::NEG_INFINITY);
+    }
+    scores
+}
+
+/// What R queries have seen so far.
+#[derive(Clone, Copy)]
+pub struct Running<const R: usize> {
+    largest: [f32; R],
+    sums: [f32; R],
+}
+
+impl<const R: usize> Running<R> {
+    /// Nothing.
+    pub fn new() -> Self {
+        Self { largest: [f32::NEG_INFINITY; R], sums: [0.0; R] }
+    }
+
+    /// Turns the scores of a block into weights, and gives what the results so
+    /// far are to be multiplied with.
+    #[inline(always)]
+    pub fn add(&mut self, scores: &mut [Scores; R]) -> [f32; R] {
+        core::array::from_fn(|r| {
+            let maximum = scores[r].iter().fold(self.largest[r], |m, s| m.max(*s));
+            let kept = exp_scalar(self.largest[r] - maximum);
+            self.largest[r] = maximum;
+            self.sums[r] = self.sums[r] * kept + exponentials(&mut scores[r], maximum);
+            kept
+        })
+    }
+
+    /// Divides results `[R, width]` by the sums of their weights.
+    pub fn divide(&self, out: &mut [f32]) {
+        let width = out.len() / R;
+        for (row, sum) in out.chunks_exact_mut(width).zip(self.sums) {
             for x in row {
                 *x /= sum;
             }
         }
     }
+}
 
-    /// Scaled scores of R queries for the block that holds `seen`, minus
-    /// infinity where nothing is seen.
-    #[inline(always)]
-    fn scores<const R: usize>(&self, queries: &[[f32; R]], seen: Range<usize>) -> [Scores; R] {
-        let mut scores = [[f32::NEG_INFINITY; BLOCK]; R];
-        let block = seen.start / BLOCK * BLOCK;
-        for first in (seen.start / TILE * TILE..seen.end).step_by(TILE) {
-            let place = first % self.capacity * self.width;
-            let tile = &self.k[place..place + TILE * self.width];
-            let sums = tile_scores(queries, tile);
-            for r in 0..R {
-                let scores = &mut scores[r][first - block..][..TILE];
-                let (lanes, _) = scores.as_chunks_mut::<LANES>();
-                (sums[r][0] * F32x4::splat(self.scale)).store(&mut lanes[0]);
-                (sums[r][1] * F32x4::splat(self.scale)).store(&mut lanes[1]);
-            }
-        }
-        for row in &mut scores {
-            row[..seen.start - block].fill(f32::NEG_INFINITY);
-            row[seen.end - block..].fill(f32::NEG_INFINITY);
-        }
-        scores
+/// Weights of R queries side by side, and which of a block are meant.
+pub struct Weights<const R: usize> {
+    all: [[f32; R]; BLOCK],
+    seen: Range<usize>,
+}
+
+impl<const R: usize> Weights<R> {
+    /// The first `n` of those meant, and the others.
+    pub fn split(&self, n: usize) -> [&[[f32; R]]; 2] {
+        let (early, late) = self.all[self.seen.clone()].split_at(n);
+        [early, late]
     }
+}
 
-    /// `out[r] = out[r] * kept[r] + sum_s weights[r][s] v[s]`.
-    #[inline(always)]
-    fn add_values<const R: usize>(
-        &self,
-        weights: &[Scores; R],
-        seen: Range<usize>,
-        kept: [f32; R],
-        out: &mut [f32],
-    ) {
-        let block = seen.start / BLOCK * BLOCK;
-        let weights: [[f32; R]; BLOCK] =
-            core::array::from_fn(|s| core::array::from_fn(|r| weights[r][s] * E::UNIT));
-        let weights = &weights[seen.start - block..seen.end - block];
-        // A block may lie around the end of the ring: at most two runs of rows.
-        let place = seen.start % self.capacity;
-        let before_end = seen.len().min(self.capacity - place);
-        let (early, late) = weights.split_at(before_end);
-        let (width, v) = (self.width, self.v);
-        let early_values = &v[place * width..(place + before_end) * width];
-        let late_values = &v[..(seen.len() - before_end) * width];
-        for first in (0..width).step_by(TILE) {
-            let mut sums = [[F32x4::zero(); 2]; R];
-            add_rows(&mut sums, early, early_values, width, first);
-            add_rows(&mut sums, late, late_values, width, first);
-            for r in 0..R {
-                let row = &mut out[r * width..(r + 1) * width];
-                add_to(&mut row[first..], F32x4::splat(kept[r]), sums[r]);
-            }
+/// Weights of the positions `seen` of a block, times `unit`.
+#[inline(always)]
+pub fn side_by_side_weights<const R: usize>(
+    weights: &[Scores; R],
+    seen: Range<usize>,
+    unit: f32,
+) -> Weights<R> {
+    let all = core::array::from_fn(|s| core::array::from_fn(|r| weights[r][s] * unit));
+    Weights { all, seen }
+}
+
+/// `out[r] = out[r] * kept[r] + sum_s weights[s][r] v[s]`, over two runs of
+/// weights and values.
+#[inline(always)]
+pub fn add_values<const R: usize, T: Element>(
+    weights: [&[[f32; R]]; 2],
+    values: [&[T]; 2],
+    kept: [f32; R],
+    out: &mut [f32],
+) {
+    let width = out.len() / R;
+    for first in (0..width).step_by(TILE) {
+        let mut sums = [[F32x4::zero(); 2]; R];
+        add_rows(&mut sums, weights[0], values[0], width, first);
+        add_rows(&mut sums, weights[1], values[1], width, first);
+        for r in 0..R {
+            let row = &mut out[r * width..(r + 1) * width];
+            add_to(&mut row[first..], F32x4::splat(kept[r]), sums[r]);
         }
     }
 }
@@ -255,6 +312,23 @@ mod tests {
         }
     }
 
+    /// Rows q `[T, heads, width]`, each alone.
+    fn attention<E: Element>(
+        q: &[f32],
+        heads: usize,
+        store: Store<E>,
+        scale: f32,
+        seen: impl Fn(usize) -> Range<usize>,
+        out: &mut [f32],
+    ) {
+        let size = heads / store.heads * store.width;
+        let mut room = vec![0.0; GROUP * store.width];
+        for (unit, (q, out)) in q.chunks(size).zip(out.chunks_mut(size)).enumerate() {
+            let keys = store.head(unit % store.heads, scale);
+            keys.attend(q, seen(unit / store.heads), &mut room, out);
+        }
+    }
+
     #[test]
     fn matches_f64_over_a_ring() {
         for (heads, kv_heads, width) in [(4, 2, 16), (5, 1, 7), (3, 3, 8), (8, 2, 12)] {
@@ -270,15 +344,7 @@ mod tests {
             let store = Store { k: &ring_k, v: &ring_v, heads: kv_heads, capacity, width };
             let seen = |row: usize| first + row + 1 - window..first + row + 1;
             let mut out = vec![0.0; q.len()];
-            attention(
-                &q,
-                [0, heads / kv_heads],
-                store,
-                0.7,
-                seen,
-                &mut vec![0.0; GROUP * width],
-                &mut out,
-            );
+            attention(&q, heads, store, 0.7, seen, &mut out);
             for (i, found) in out.chunks(width).enumerate() {
                 let kv_head = i % heads * kv_heads / heads;
                 let pick = |x: &[f32]| -> Vec<f32> {
@@ -312,8 +378,7 @@ mod tests {
             let [k, v] = &rings;
             let store = Store { k, v, heads: kv_heads, capacity, width };
             let mut out = vec![0.0; q.len()];
-            let room = &mut vec![0.0; GROUP * width];
-            attention(q, [0, heads / kv_heads], store, 0.7, |_| 3..43, room, &mut out);
+            attention(q, heads, store, 0.7, |_| 3..43, &mut out);
             out
         }
         let sizes = [heads, kv_heads, width, capacity];
@@ -333,12 +398,11 @@ mod tests {
         let mut tiles = vec![f32::NAN; capacity * width];
         append_keys(&k, 1, width, 0, &mut tiles);
         let store = Store { k: &tiles, v: &v, heads: 1, capacity, width };
-        let mut room = [0.0; GROUP * 10];
         let mut all = vec![0.0; q.len()];
-        attention(&q, [0, heads], store, 1.0, |_| 0..keys, &mut room, &mut all);
+        attention(&q, heads, store, 1.0, |_| 0..keys, &mut all);
         for (q, wanted) in q.chunks(width).zip(all.chunks(width)) {
             let mut alone = vec![0.0; width];
-            attention(q, [0, 1], store, 1.0, |_| 0..keys, &mut room, &mut alone);
+            attention(q, 1, store, 1.0, |_| 0..keys, &mut alone);
             assert_eq!(alone, wanted);
         }
     }

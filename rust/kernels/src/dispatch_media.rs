@@ -1,7 +1,7 @@
 //! Runs chunks of the operations over pictures and sound: arguments to slices
 //! to kernels.
 
-use crate::attention::{GROUP, Store, attention};
+use crate::attention::{GROUP, Store};
 use crate::avg_pool2d::avg_pool2d;
 use crate::command::Command;
 use crate::conv2d::conv2d;
@@ -123,7 +123,10 @@ unsafe fn run_multi_query_attention(c: &Command, chunk: u32) {
         let q = c.slice(0, units.start * row, units.len() * row);
         let out = c.slice_mut(3, units.start * row, units.len() * row);
         let room = c.slice_mut(4, 0, GROUP * width);
-        attention(q, [0, heads], store, c.number(8), |_| 0..keys, room, out);
+        let all = store.head(0, c.number(8));
+        for (q, out) in q.chunks_exact(row).zip(out.chunks_exact_mut(row)) {
+            all.attend(q, 0..keys, room, out);
+        }
     }
 }
 

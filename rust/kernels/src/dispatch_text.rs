@@ -3,7 +3,8 @@
 
 use crate::altup::{Streams, add_to_streams, altup_correct, altup_predict, mean_streams};
 use crate::append_kv::{append_keys, append_values};
-use crate::attention::{GROUP, Store, attention};
+use crate::attention::{GROUP, Store};
+use crate::attention_rows::{ROWS, attention_rows, room_size};
 use crate::command::Command;
 use crate::copy_columns::copy_columns;
 use crate::embedding::embedding;
@@ -192,23 +193,21 @@ unsafe fn append<E: Element>(c: &Command, rows: &[f32], [heads, width]: [usize; 
 
 /// Arguments: q, k, v, out, room for a group of heads, heads, width, KV heads,
 /// capacity, position of row 0, window or 0, scale, for halves the poison or 0:
-/// what is no half is NaN in every result. Units: rows, for each KV head.
+/// what is no half is NaN in every result; rows. Units: blocks of [`ROWS`]
+/// rows, for each KV head.
 #[inline(never)]
 unsafe fn run_attention(c: &Command, chunk: u32) {
     // SAFETY: the caller's promise.
     unsafe {
         if c.size(12) == 0 {
-            return attend::<f32>(c, chunk);
+            return attend::<f32>(c, chunk, false);
         }
-        attend::<Half>(c, chunk);
-        if c.slice::<f32>(12, 0, 1)[0].is_nan() {
-            let (units, size) = (c.units(chunk), c.size(5) / c.size(7) * c.size(6));
-            c.slice_mut(3, units.start * size, units.len() * size).fill(f32::NAN);
-        }
+        let is_poisoned = c.slice::<f32>(12, 0, 1)[0].is_nan();
+        attend::<Half>(c, chunk, is_poisoned);
     }
 }
 
-unsafe fn attend<E: Element>(c: &Command, chunk: u32) {
+unsafe fn attend<E: Element>(c: &Command, chunk: u32, is_poisoned: bool) {
     let (units, [heads, width], [kv_heads, capacity]) = (c.units(chunk), c.sizes(5), c.sizes(7));
     let (position, window) = (c.size(9), c.size(10));
     let sharing = heads / kv_heads;
@@ -218,15 +217,25 @@ unsafe fn attend<E: Element>(c: &Command, chunk: u32) {
         let start = if window == 0 { 0 } else { end.saturating_sub(window) };
         start..end
     };
+    let (rows, stride) = (c.size(13), heads * width);
     // SAFETY: the caller's promise.
     unsafe {
         let k = c.slice::<E>(1, 0, kv_heads * capacity * width);
         let v = c.slice(2, 0, kv_heads * capacity * width);
         let store = Store { k, v, heads: kv_heads, capacity, width };
-        let q = c.slice(0, units.start * size, units.len() * size);
-        let out = c.slice_mut(3, units.start * size, units.len() * size);
-        let room = c.slice_mut(4, 0, GROUP * width);
-        attention(q, [units.start, sharing], store, c.number(11), seen, room, out);
+        let room = c.slice_mut(4, 0, if rows == 1 { GROUP * width } else { room_size(width) });
+        for unit in units {
+            let (first, head) = (unit / kv_heads * ROWS, unit % kv_heads);
+            let rows = ROWS.min(rows - first);
+            let q = c.slice(0, first * stride, rows * stride);
+            let place = [stride, head * size];
+            let mut out = c.rows_mut(3, first * stride + place[1], rows, stride, size);
+            let keys = store.head(head, c.number(11));
+            attention_rows(q, place, &keys, |row| seen(first + row), room, &mut out);
+            if is_poisoned {
+                (0..rows).for_each(|row| out.row(row).fill(f32::NAN));
+            }
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 mod altup;
 mod append_kv;
 mod attention;
+mod attention_rows;
 mod avg_pool2d;
 mod bits;
 mod bounds;

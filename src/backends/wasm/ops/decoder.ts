@@ -29,6 +29,10 @@ type DecoderOps = Pick<
 export const ATTENTION_COST = 0.2;
 /** Heads that meet a key together. */
 export const HEAD_GROUP = 4;
+/** Rows that meet keys and values together, as in rust/kernels/src/attention_rows.rs. */
+const ROW_BLOCK = 8;
+/** Room of several rows: their queries, and blocks of 32 keys and values. */
+const ROOM_HEADS = ROW_BLOCK * HEAD_GROUP + 2 * 32;
 /** What `appendKv` is given. */
 export const KEYS = 1;
 const VALUES = 0;
@@ -117,16 +121,16 @@ function attend(
   r.begin(
     OP.attention,
     workOf(
-      size === 0 ? 0 : rows * kvHeads,
-      size / kvHeads * seen * ATTENTION_COST,
+      size === 0 ? 0 : Math.ceil(rows / ROW_BLOCK) * kvHeads,
+      Math.min(rows, ROW_BLOCK) * size / kvHeads * seen * ATTENTION_COST,
     ),
   )
     .tensor(r.view(q, shape, firstRow * size))
     .sizes(keys, keys + ringBytes(store))
     .tensor(r.view(out, shape, firstRow * size))
-    .scratch(HEAD_GROUP * headDim * F32_BYTES)
+    .scratch((rows === 1 ? HEAD_GROUP : ROOM_HEADS) * headDim * F32_BYTES)
     .sizes(heads, headDim, kvHeads, ringRows(store), firstPosition, window ?? 0)
-    .number(scale).sizes(poisonOf(r, store));
+    .number(scale).sizes(poisonOf(r, store), rows);
 }
 
 function streamOps(
