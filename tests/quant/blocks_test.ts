@@ -7,9 +7,9 @@ import {
   decodeRows,
   dequantize,
   quantize,
-  type QuantizedDtype,
   relativeRmsError,
 } from "../../src/quant/blocks.ts";
+import type { QuantizedDtype } from "../../src/quant/quantize_groups.ts";
 import { randomTensor } from "../testing.ts";
 
 /** Blocks made by the `gguf` package, see make_blocks.py. */
