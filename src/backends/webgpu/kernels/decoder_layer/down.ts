@@ -1,4 +1,5 @@
 import { mathWgsl } from "../math.ts";
+import { activatedGroupQuad, activatedQuad } from "./activated.ts";
 import { gatePairs } from "./gate_up.ts";
 import { kernelWgsl, WEIGHT_BINDINGS, WorkgroupSums } from "./kernel.ts";
 import {
@@ -92,7 +93,7 @@ function downByGroups(
   });
   const cut = isSparse ? cutLines(shape, threads, sums, cutoff) : "";
   const multiply = products.after((group, j) => {
-    const at = `${group} * 8u + ${j}u`;
+    const at = activatedGroupQuad(intermediate, group, j);
     const gate = `activated[${at}]`;
     return isSparse
       ? cutQuad(gate, `activated[${intermediate / 4}u + ${at}]`)
@@ -120,7 +121,9 @@ function downByOctets(
     ...oneMatrix(downProj, "first"),
   });
   const vector = cutoff === undefined
-    ? octets.eachQuad((q, x) => `  ${x} = activated[${q}];`)
+    ? octets.eachQuad((q, x) =>
+      `  ${x} = activated[${activatedQuad(intermediate, q)}];`
+    )
     : cutGates(shape, octets, sums, cutoff);
   return {
     declaration: `${products.declaration()}
@@ -146,9 +149,10 @@ function cutGates(
   return `${octets.ids.map((id) => `  var up${id} = vec4f();`).join("\n")}
 ${
     octets.eachQuad((q, x, id) =>
-      `  ${x} = activated[${q}]; up${id} = activated[${
+      `  { let at = ${activatedQuad(shape.intermediate, q)};
+    ${x} = activated[at]; up${id} = activated[${
         shape.intermediate / 4
-      }u + ${q}];`
+      }u + at]; }`
     )
   }
 ${cutLines(shape, octets.threads, sums, cutoff)}

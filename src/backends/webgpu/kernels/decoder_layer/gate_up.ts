@@ -1,4 +1,5 @@
 import { mathWgsl } from "../math.ts";
+import { activatedElement } from "./activated.ts";
 import { kernelWgsl, WEIGHT_BINDINGS, WorkgroupSums } from "./kernel.ts";
 import {
   costOf,
@@ -23,7 +24,8 @@ const MOST_PAIRS = 32;
  * `outputs` `[2, D]` as attention_output.ts leaves them, `state` `[A + 1, D]` as
  * project.ts does. Writes `mid` `[D]`, and `activated` `[F]`, `gelu(gate) * up`;
  * in sparse layers `[2, F]`, gate and up, with mean and sum of squared distances
- * from it of each workgroup's gates in `gateStatistics`.
+ * from it of each workgroup's gates in `gateStatistics`. activated.ts says how
+ * `activated` lies.
  */
 export function gateUpKernel(shape: LayerShape): LayerKernel {
   const { hidden, intermediate, subgroups, gateProj, upProj } = shape;
@@ -59,7 +61,8 @@ export function gateUpKernel(shape: LayerShape): LayerKernel {
         isSparse
           ? leaveGates(intermediate, pairs)
           : `  if (thread < ${pairs}u && first + thread < ${intermediate}u) {
-    activated[first + thread] = geluOf(gateTotal(thread)) * upTotal(thread);
+    activated[${activatedElement(intermediate, "first + thread")}] =
+      geluOf(gateTotal(thread)) * upTotal(thread);
   }`,
       ],
       declarations: [
@@ -185,9 +188,10 @@ ${octets.eachQuad((_, x, id) => `  ${x} *= midFactor * norm${id};`)}`;
 /** Gate and up as they are, and what the Gaussian top-k needs of the gates. */
 function leaveGates(intermediate: number, pairs: number): string {
   return `  if (thread < ${pairs}u && first + thread < ${intermediate}u) {
+    let at = ${activatedElement(intermediate, "first + thread")};
     gates[thread] = gateTotal(thread);
-    activated[first + thread] = gates[thread];
-    activated[${intermediate}u + first + thread] = upTotal(thread);
+    activated[at] = gates[thread];
+    activated[${intermediate}u + at] = upTotal(thread);
   }
   workgroupBarrier();
   if (thread == 0u) {
