@@ -7,13 +7,17 @@ import {
   matmulRowsWgsl,
 } from "../../src/backends/webgpu/kernels/matmul_rows.ts";
 import { matmulTilesWgsl } from "../../src/backends/webgpu/kernels/matmul_tiles.ts";
+import type { MatmulTile } from "../../src/backends/webgpu/kernels/matmul_tiles/tile.ts";
 import {
-  chooseTile,
+  chooseTiling,
   LARGE_TILE,
-  type MatmulTile,
   MEDIUM_TILE,
   SMALL_TILE,
-} from "../../src/backends/webgpu/kernels/matmul_tiles/tile.ts";
+  TALL_TILE,
+  type Tiling,
+} from "../../src/backends/webgpu/kernels/matmul_tiles/tiling.ts";
+import { addSplitsWgsl } from "../../src/backends/webgpu/kernels/add_splits.ts";
+import { ELEMENT_THREADS } from "../../src/backends/webgpu/kernels/elements.ts";
 import { weightLayout } from "../../src/backends/webgpu/weight_layout.ts";
 
 /** Storage, copies from and to; see GPUBufferUsage. */
@@ -89,27 +93,40 @@ const MANY_ROWS: readonly (Product & { readonly rows: number })[] = [
   { name: "clip", format: "q8", width: 1536, outputs: 6144, rows: 750 },
   { name: "clip", format: "q8", width: 6144, outputs: 1536, rows: 750 },
   { name: "clip", format: "q8", width: 1536, outputs: 1536, rows: 750 },
+  { name: "picture", format: "q8", width: 2560, outputs: 1280, rows: 576 },
+  { name: "clip", format: "q8", width: 1536, outputs: 3072, rows: 750 },
   { name: "LAuReL", format: "q8", width: 2048, outputs: 64, rows: 512 },
+  { name: "LAuReL", format: "q8", width: 64, outputs: 2048, rows: 512 },
+  { name: "per layer", format: "q8", width: 2048, outputs: 256, rows: 512 },
+  { name: "per layer", format: "q8", width: 256, outputs: 2048, rows: 512 },
 ];
 
 /** Tiles to compare: those in use first. */
 const TILES: readonly MatmulTile[] = [
   SMALL_TILE,
   MEDIUM_TILE,
+  TALL_TILE,
   LARGE_TILE,
   { rows: 64, outputs: 64, threadRows: 4, threadOutputs: 4, depth: 8 },
-  { rows: 64, outputs: 64, threadRows: 8, threadOutputs: 4, depth: 4 },
-  { rows: 64, outputs: 64, threadRows: 8, threadOutputs: 8, depth: 8 },
-  { rows: 128, outputs: 64, threadRows: 8, threadOutputs: 8, depth: 4 },
-  { rows: 128, outputs: 64, threadRows: 8, threadOutputs: 4, depth: 4 },
+  { rows: 64, outputs: 64, threadRows: 8, threadOutputs: 4, depth: 8 },
   { rows: 64, outputs: 128, threadRows: 8, threadOutputs: 8, depth: 4 },
 ];
+/** Splits of K to compare. */
+const SPLITS = [1, 2, 3, 4, 8, 16];
+const MAX_PARTIALS = 2 ** 23;
 
 function spellTile(tile: MatmulTile): string {
   const { rows, outputs, threadRows, threadOutputs, depth } = tile;
   return `tile ${rows} x ${outputs}, ${threadRows} x ${threadOutputs} a thread, k ${
     4 * depth
   }`;
+}
+
+/** K in about so many splits of whole groups. */
+function tilingOf(tile: MatmulTile, width: number, wanted: number): Tiling {
+  const groups = Math.ceil(width / 32);
+  const span = Math.ceil(groups / wanted);
+  return { tile, splits: Math.ceil(groups / span), span: 8 * span };
 }
 
 /** Prints a table of the kernels. */
@@ -145,20 +162,37 @@ export async function benchKernels(tiny: boolean): Promise<void> {
       );
     }
   }
-  console.log("TFLOP/s of tiles; the chosen one in brackets");
+  console.log(
+    "TFLOP/s of tiles, K not split; then of the chosen tile with K in as many splits; " +
+      "the chosen one in brackets",
+  );
   TILES.forEach((tile, i) => console.log(`  ${i}: ${spellTile(tile)}`));
   for (const product of MANY_ROWS) {
     const shape = tiny
-      ? { ...product, outputs: 64, width: 64, rows: 64 }
+      ? { ...product, outputs: 64, width: 256, rows: 64 }
       : product;
     const { name, rows, format, width, outputs } = shape;
-    const chosen = chooseTile(rows, outputs);
+    const chosen = chooseTiling(rows, width, outputs);
+    // The GPU sleeps while kernels are compiled: the first timing wakes it.
+    await bench.tiles(shape, rows, chosen);
+    const rate = async (tiling: Tiling) => {
+      const seconds = await bench.tiles(shape, rows, tiling);
+      const text = (2 * rows * width * outputs / seconds / 1e12)
+        .toFixed(tiny ? 4 : 1);
+      const { tile, splits } = tiling;
+      const isChosen = tile === chosen.tile && splits === chosen.splits;
+      return (isChosen ? `[${text}]` : text).padStart(7);
+    };
     const rates: string[] = [];
     for (const tile of TILES) {
-      const seconds = await bench.tiles(shape, rows, tile);
-      const rate = 2 * rows * width * outputs / seconds / 1e12;
-      const text = rate.toFixed(tiny ? 4 : 1);
-      rates.push((tile === chosen ? `[${text}]` : text).padStart(7));
+      rates.push(await rate(tilingOf(tile, width, 1)));
+    }
+    for (const splits of new Set([...SPLITS, chosen.splits])) {
+      const tiling = tilingOf(chosen.tile, width, splits);
+      const fits = splits * rows * outputs <= MAX_PARTIALS;
+      if (splits > 1 && tiling.splits === splits && fits) {
+        rates.push(`${splits}:${(await rate(tiling)).trim()}`);
+      }
     }
     console.log(
       `${name.padEnd(10)} ${rows} x ${width} x ${outputs} ${format}`.padEnd(
@@ -223,6 +257,7 @@ class KernelBench {
   private readonly scales: GPUBuffer;
   private readonly x: GPUBuffer;
   private readonly y: GPUBuffer;
+  private readonly partials: GPUBuffer;
   private readonly map: GPUBuffer;
 
   constructor(gpu: GPUDevice, bytes: number) {
@@ -235,6 +270,7 @@ class KernelBench {
     const most = bytes > 2 ** 22 ? 2 ** 26 : 2 ** 20;
     this.x = buffer(most);
     this.y = buffer(most);
+    this.partials = buffer(4 * MAX_PARTIALS);
     this.map = gpu.createBuffer({ size: 4, usage: 0x8 | MAP_READ });
     this.fill(this.data, 0);
     this.fill(this.scales, 1);
@@ -301,38 +337,53 @@ class KernelBench {
   async tiles(
     { format, width, outputs }: Product,
     rows: number,
-    tile: MatmulTile,
+    { tile, splits, span }: Tiling,
   ): Promise<number> {
     const { valueBytes, scaleBytes } = weightLayout(format, width);
     const code = matmulTilesWgsl({ format, lanes: 4, gated: false, tile });
     const pipeline = this.pipeline(code, {});
-    const sizes = Uint32Array.of(rows, width, 0, outputs, outputs, 0, 0, 0);
-    const params = this.gpu.createBuffer({
-      size: sizes.byteLength,
-      usage: USAGE,
-    });
-    this.gpu.queue.writeBuffer(params, 0, sizes);
     const group = this.group(pipeline, [
       [this.x],
       [this.data, 0, valueBytes * outputs],
       ...(scaleBytes > 0
         ? [[this.scales, 0, scaleBytes * outputs] as const]
         : []),
+      [splits > 1 ? this.partials : this.y],
+      [this.uniform(rows, width, 0, outputs, outputs, span)],
+    ]);
+    const count = rows * outputs;
+    const adding = this.pipeline(addSplitsWgsl(false), {});
+    const addGroup = this.group(adding, [
+      [this.partials],
       [this.y],
-      [params],
+      [this.uniform(count, splits, 0, outputs, outputs)],
     ]);
     const repeats = this.bytes > 2 ** 22 ? 8 : 1;
     const seconds = await this.time((pass) => {
-      pass.setPipeline(pipeline);
-      pass.setBindGroup(0, group);
       for (let i = 0; i < repeats; i++) {
+        pass.setPipeline(pipeline);
+        pass.setBindGroup(0, group);
         pass.dispatchWorkgroups(
           Math.ceil(outputs / tile.outputs),
           Math.ceil(rows / tile.rows),
+          splits,
         );
+        if (splits === 1) continue;
+        const all = Math.ceil(count / ELEMENT_THREADS);
+        const gridRows = Math.ceil(all / 65535);
+        pass.setPipeline(adding);
+        pass.setBindGroup(0, addGroup);
+        pass.dispatchWorkgroups(Math.ceil(all / gridRows), gridRows);
       }
     });
     return seconds / repeats;
+  }
+
+  private uniform(...values: readonly number[]): GPUBuffer {
+    const size = 32;
+    const buffer = this.gpu.createBuffer({ size, usage: USAGE });
+    this.gpu.queue.writeBuffer(buffer, 0, Uint32Array.from(values));
+    return buffer;
   }
 
   private fill(buffer: GPUBuffer, scales: number): void {

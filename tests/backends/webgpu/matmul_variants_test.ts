@@ -3,11 +3,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  chooseTile,
+  chooseTiling,
   LARGE_TILE,
   MEDIUM_TILE,
+  mostPartials,
   SMALL_TILE,
-} from "../../../src/backends/webgpu/kernels/matmul_tiles/tile.ts";
+  TALL_TILE,
+} from "../../../src/backends/webgpu/kernels/matmul_tiles/tiling.ts";
 import { reference } from "../../ops/parity.ts";
 import {
   assertTensorClose,
@@ -26,15 +28,15 @@ const TOLERANCE = 3e-6;
 /** Rows of x: kernels of few rows, then tiles. */
 const ROWS = [1, 4, 65];
 const OUTPUTS = 70;
-/** The least products that take the larger tiles, with the last ones cut off. */
-const LARGER = [
-  { tile: MEDIUM_TILE, rows: 16, outputs: 8 },
-  { tile: LARGE_TILE, rows: 16, outputs: 16 },
-].map(({ tile, rows, outputs }) => ({
-  tile,
-  rows: rows * tile.rows - 9,
-  outputs: outputs * tile.outputs - 9,
-}));
+/** Products of each tile, with K whole and split, whose last tiles are cut off. */
+const TILINGS = [
+  { tile: SMALL_TILE, rows: 5, width: 416, outputs: 30, isSplit: true },
+  { tile: MEDIUM_TILE, rows: 1015, width: 64, outputs: 700, isSplit: false },
+  { tile: MEDIUM_TILE, rows: 375, width: 704, outputs: 375, isSplit: true },
+  { tile: TALL_TILE, rows: 759, width: 64, outputs: 4092, isSplit: false },
+  { tile: LARGE_TILE, rows: 500, width: 64, outputs: 4092, isSplit: false },
+  { tile: LARGE_TILE, rows: 119, width: 2080, outputs: 1015, isSplit: true },
+];
 
 const context = await testGpu();
 if (context) {
@@ -64,14 +66,29 @@ if (context) {
   }
   const [all] = targets;
   for (const format of ["f32", "q8", "q4"] as const) {
-    for (const { tile, rows, outputs } of LARGER) {
-      test(`matmul of ${format} in tiles of ${tile.rows} rows matches the reference`, async () => {
-        const width = format === "f32" ? 37 : 96;
-        const w = randomTensor([outputs, width], { seed: 1 });
-        const x = randomTensor([rows, width], { seed: 2 });
-        await assertSameProduct(all!, x, asWeight("matrix", w, format));
-      });
+    for (const { tile, rows, width, outputs, isSplit } of TILINGS) {
+      test(
+        `matmul of ${format} in tiles of ${tile.rows} x ${tile.outputs}${
+          isSplit ? " of parts of K" : ""
+        } matches the reference`,
+        async () => {
+          // Floats may end within a vector.
+          const k = format === "f32" ? width - 3 : width;
+          const w = randomTensor([outputs, k], { seed: 1 });
+          const x = randomTensor([rows, k], { seed: 2 });
+          await assertSameProduct(all!, x, asWeight("matrix", w, format));
+        },
+      );
     }
+  }
+  for (const target of targets) {
+    test(`gatedMatmul of parts of K matches the reference with ${target.name}`, async () => {
+      const { rows, width, outputs } = TILINGS[0]!;
+      const w = randomTensor([outputs, width], { seed: 1 });
+      const x = randomTensor([rows, width], { seed: 2 });
+      const gate = randomTensor([rows, outputs], { seed: 3 });
+      await assertSameProduct(target, x, asWeight("matrix", w, "q8"), gate);
+    });
   }
 }
 
@@ -79,11 +96,15 @@ async function assertSameProduct(
   target: TestDevice,
   x: TestTensor,
   w: TestWeight,
+  gate?: TestTensor,
 ): Promise<void> {
   const product = (on: TestDevice) =>
     runOps(on, {
       weights: { w },
-      record: ({ ops, weights, upload }) => ops.matmul(upload(x), weights.w),
+      record: ({ ops, weights, upload }) =>
+        gate
+          ? ops.gatedMatmul(upload(x), weights.w, upload(gate))
+          : ops.matmul(upload(x), weights.w),
     });
   const expected = await product(reference);
   const largest = expected.data.reduce((m, v) => Math.max(m, Math.abs(v)), 0);
@@ -93,13 +114,33 @@ async function assertSameProduct(
   });
 }
 
-test("chooseTile() takes the largest tile that is filled and of which there are enough", () => {
-  for (const { tile, rows, outputs } of LARGER) {
-    assert.equal(chooseTile(rows, outputs), tile);
-    assert.notEqual(chooseTile(rows, outputs - tile.outputs), tile);
+test("chooseTiling() fills a large GPU with the largest tiles, or with parts of K", () => {
+  for (const { tile, rows, width, outputs, isSplit } of TILINGS) {
+    for (const k of [width, width - 3]) {
+      const tiling = chooseTiling(rows, k, outputs);
+      assert.equal(tiling.tile, tile);
+      assert.equal(tiling.splits > 1, isSplit);
+    }
   }
-  assert.equal(chooseTile(65, 70), SMALL_TILE);
+  assert.equal(chooseTiling(512, 2048, 8192).tile, LARGE_TILE);
+  assert.equal(chooseTiling(512, 2048, 8192).splits, 1);
   // Few rows leave larger tiles empty.
-  assert.equal(chooseTile(5, 2 ** 18), SMALL_TILE);
-  assert.equal(chooseTile(64, 2 ** 18), MEDIUM_TILE);
+  assert.equal(chooseTiling(5, 64, 2 ** 18).tile, SMALL_TILE);
+});
+
+test("chooseTiling() splits all of K into whole groups, within the room planned for longer steps", () => {
+  for (const rows of [5, 33, 130, 257, 511, 512]) {
+    for (const width of [0, 1, 33, 256, 260, 2048, 6144]) {
+      for (const outputs of [1, 64, 250, 2048, 8192]) {
+        const { splits, span } = chooseTiling(rows, width, outputs);
+        assert.equal(4 * span % 32, 0);
+        assert.ok((splits - 1) * 4 * span < Math.max(1, width));
+        assert.ok(splits * 4 * span >= width);
+        if (splits > 1) {
+          const room = mostPartials(512, width, outputs);
+          assert.ok(splits * rows * outputs <= room);
+        }
+      }
+    }
+  }
 });

@@ -9,7 +9,6 @@ import {
 } from "./matmul_tiles/tile.ts";
 
 export type { MatmulTilesOptions };
-export { chooseTile } from "./matmul_tiles/tile.ts";
 
 /**
  * WGSL of `matmul` for many rows, as in prefill:
@@ -29,7 +28,11 @@ export { chooseTile } from "./matmul_tiles/tile.ts";
  * vector. What the next step needs is loaded while this one is multiplied. Sizes
  * are parameters: to compile so long a kernel takes long.
  *
- * Dispatch: (ceil(part / outputs), ceil(T / rows), 1), of the tile's outputs and rows.
+ * K may be split among workgroups: then `y` is `[splits, T, outputs]`, for
+ * `addSplitsWgsl`.
+ *
+ * Dispatch: (ceil(part / outputs), ceil(T / rows), splits), of the tile's outputs
+ * and rows.
  */
 export function matmulTilesWgsl(options: MatmulTilesOptions): string {
   const { format, lanes, gated, tile } = options;
@@ -54,6 +57,7 @@ struct Params {
   first: u32,   // first output of this part
   part: u32,    // outputs of this part
   outputs: u32, // of all parts
+  span: u32,    // vectors of four along k of a split
 }
 @group(0) @binding(${
     (quantized ? 4 : 3) + (gated ? 1 : 0)
@@ -70,11 +74,13 @@ fn main(
 ) {
   let rowBase = group.y * ${tile.rows}u;
   let outputBase = group.x * ${tile.outputs}u;
+  let begin = group.z * params.span;
+  let end = min(begin + params.span, (params.k + 3u) / 4u);
   let tx = thread % 8u + thread / 32u % ${columns / 8}u * 8u;
   let ty = thread / 8u % 4u + thread / ${4 * columns}u * 4u;
 ${loads.start}
 ${forSums(tile, (i, j) => `  var sum${i}_${j} = 0.0;`)}
-  for (var v = 0u; 4u * v < params.k; v += ${tile.depth}u) {
+  for (var v = begin; v < end; v += ${tile.depth}u) {
 ${loads.store}
     workgroupBarrier();
     let next = v + ${tile.depth}u;
@@ -122,11 +128,12 @@ function writeSums(tile: MatmulTile): string {
     `  {
     let row = rowBase + ty + ${i * rows / threadRows}u;
     if (row < params.rows) {
+      let first = (group.z * params.rows + row) * params.outputs + params.first;
 ${
       range(threadOutputs).map((j) =>
         `      {
         let output = outputBase + tx + ${j * outputs / threadOutputs}u;
-        if (output < params.part) { store(row * params.outputs + params.first + output, sum${i}_${j}); }
+        if (output < params.part) { store(first + output, sum${i}_${j}); }
       }`
       ).join("\n")
     }

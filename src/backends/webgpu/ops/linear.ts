@@ -5,20 +5,21 @@ import type { WeightFormat } from "../../../core/dtype.ts";
 import { numel, type Shape } from "../../../core/shape.ts";
 import type { Ops, Tensor, Weight } from "../../../ops/ops.ts";
 import { shapes } from "../../../ops/shapes.ts";
+import { addSplitsWgsl } from "../kernels/add_splits.ts";
 import {
   MATMUL_ROWS,
   type MatmulRowsOptions,
   matmulRowsWgsl,
 } from "../kernels/matmul_rows.ts";
 import {
-  chooseTile,
   type MatmulTilesOptions,
   matmulTilesWgsl,
 } from "../kernels/matmul_tiles.ts";
+import { chooseTiling, mostPartials } from "../kernels/matmul_tiles/tiling.ts";
 import type { SubgroupFeatures } from "../features.ts";
-import { grid, type Recorder } from "../recorder.ts";
-import type { Binding, WebGpuTensor } from "../tensors.ts";
-import type { WebGpuWeight } from "../weights.ts";
+import { elementGrid, grid, type Recorder } from "../recorder.ts";
+import { type Binding, F32_BYTES, type WebGpuTensor } from "../tensors.ts";
+import type { WebGpuWeight, WeightPart } from "../weights.ts";
 
 /** For products of many rows, which use no subgroups. */
 export const PLAIN_LINEAR: SubgroupFeatures = {
@@ -100,54 +101,109 @@ export function recordProduct(
   const rows = outputs === 0 ? 0 : numel(out.shape) / outputs;
   if (rows === 0) return;
   for (const part of weight.parts) {
-    const reads: Binding[] = [x, part.values];
-    if (weight.format !== "f32") reads.push(part.scales);
-    reads.push(...gates);
-    const common = {
-      cost: rows * part.rows * width,
-      reads,
-      writes: [out],
-    };
-    if (rows <= MATMUL_ROWS && width > 0) {
-      const together = outputsFor(weight.format, rows, part.rows * width);
-      r.dispatch({
-        ...common,
-        code: rowsCode({
-          format: weight.format,
-          width,
-          rows,
-          outputs: together,
-          gated: gates.length > 0,
-          ...threadsFor(weight, subgroups),
-        }),
-        constants: {
-          FIRST: part.firstRow,
-          PART: part.rows,
-          OUTPUTS: outputs,
-        },
-        workgroups: grid(Math.ceil(part.rows / together)),
-      });
-    } else {
-      const tile = chooseTile(rows, part.rows);
-      r.dispatch({
-        ...common,
-        label: `tiles ${weight.format} ${tile.rows} x ${tile.outputs}`,
-        code: tilesCode({
-          format: weight.format,
-          lanes: width % 4 === 0 ? 4 : 1,
-          gated: gates.length > 0,
-          tile,
-        }),
-        params: [rows, width, part.firstRow, part.rows, outputs],
-        workgroups: [
-          Math.ceil(part.rows / tile.outputs),
-          Math.ceil(rows / tile.rows),
-          1,
-        ],
-      });
-    }
+    const product = { rows, width, part, x, weight, gates, out };
+    if (rows <= MATMUL_ROWS && width > 0) recordRows(r, subgroups, product);
+    else recordTiles(r, product);
   }
 }
+
+/** A product with one part of a weight. */
+interface PartProduct extends ProductOperands {
+  readonly rows: number;
+  readonly width: number;
+  readonly part: WeightPart;
+}
+
+function recordRows(
+  r: Recorder,
+  subgroups: SubgroupFeatures,
+  { rows, width, part, x, weight, gates, out }: PartProduct,
+): void {
+  const outputs = outputsFor(weight.format, rows, part.rows * width);
+  r.dispatch({
+    code: rowsCode({
+      format: weight.format,
+      width,
+      rows,
+      outputs,
+      gated: gates.length > 0,
+      ...threadsFor(weight, subgroups),
+    }),
+    constants: {
+      FIRST: part.firstRow,
+      PART: part.rows,
+      OUTPUTS: weight.shape[0]!,
+    },
+    reads: [...factors(x, weight, part), ...gates],
+    writes: [out],
+    workgroups: grid(Math.ceil(part.rows / outputs)),
+    cost: rows * part.rows * width,
+  });
+}
+
+function recordTiles(
+  r: Recorder,
+  { rows, width, part, x, weight, gates, out }: PartProduct,
+): void {
+  const outputs = weight.shape[0]!;
+  const { tile, splits, span } = chooseTiling(rows, width, part.rows);
+  const isSplit = splits > 1;
+  const isGated = gates.length > 0;
+  const dispatch = {
+    label: `tiles ${weight.format} ${tile.rows} x ${tile.outputs}`,
+    code: tilesCode({
+      format: weight.format,
+      lanes: width % 4 === 0 ? 4 : 1,
+      gated: isGated && !isSplit,
+      tile,
+    }),
+    workgroups: [
+      Math.ceil(part.rows / tile.outputs),
+      Math.ceil(rows / tile.rows),
+      splits,
+    ],
+    cost: rows * part.rows * width,
+  } as const;
+  const reads = factors(x, weight, part);
+  if (r.planning) {
+    // Shorter steps may need more than the longest, which is the one planned.
+    r.room(mostPartials(rows, width, part.rows) * F32_BYTES);
+  }
+  if (!isSplit) {
+    r.dispatch({
+      ...dispatch,
+      reads: [...reads, ...gates],
+      writes: [out],
+      params: [rows, width, part.firstRow, part.rows, outputs, span],
+    });
+    return;
+  }
+  const room = r.room(splits * rows * part.rows * F32_BYTES);
+  r.dispatch({
+    ...dispatch,
+    reads,
+    writes: [room],
+    params: [rows, width, 0, part.rows, part.rows, span],
+  });
+  r.dispatch({
+    label: "addSplits",
+    code: ADD_SPLITS[isGated ? "gated" : "plain"],
+    reads: [room, ...gates],
+    writes: [out],
+    params: [rows * part.rows, splits, part.firstRow, part.rows, outputs],
+    workgroups: elementGrid(rows * part.rows),
+  });
+}
+
+function factors(
+  x: WebGpuTensor,
+  { format }: WebGpuWeight,
+  { values, scales }: WeightPart,
+): Binding[] {
+  return format === "f32" ? [x, values] : [x, values, scales];
+}
+
+const ADD_SPLITS = { plain: addSplitsWgsl(false), gated: addSplitsWgsl(true) };
 
 /**
  * Outputs of a workgroup, which share what is read of x: few where there are few

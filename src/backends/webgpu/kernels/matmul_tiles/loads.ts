@@ -90,7 +90,7 @@ function vectorLoad(
   const load = (v: string) => `load_${name}(${name}Row${i}, ${v})`;
   return {
     start: `  let ${name}Row${i} = min(${base} + ${row}, ${last});
-  var ${name}Next${i} = ${load(column)};`,
+  var ${name}Next${i} = ${load(`begin + ${column}`)};`,
     store: `    ${
       place(name, { rows, own, depth }, column, row)
     } = ${name}Next${i};`,
@@ -110,8 +110,8 @@ function q8Load(
     `wNext${i} = w[wRow${i} * (params.k / 4u) + ${v} + ${column}]`;
   return {
     start: `  let wRow${i} = min(outputBase + ${row}, params.part - 1u);
-  var ${load("0u")};
-  var scaleNext${i} = scaleOf(wRow${i}, 0u);`,
+  var ${load("begin")};
+  var scaleNext${i} = scaleOf(wRow${i}, begin);`,
     store: `    ${
       place("w", { rows: outputs, own: threadOutputs, depth }, column, row)
     } =
@@ -139,8 +139,8 @@ function q4Load(
   const second = put(`(${column} + 4u)`, `(wNext${i} >> 4u)`);
   return {
     start: `  let wRow${i} = min(outputBase + ${row}, params.part - 1u);
-  var ${load("0u")};
-  var scaleNext${i} = scaleOf(wRow${i}, 0u);`,
+  var ${load("begin")};
+  var scaleNext${i} = scaleOf(wRow${i}, begin);`,
     store: [put(column, first), ...isWhole ? [second] : []].join("\n"),
     next: `    ${load(`min(next, params.k / 4u - ${depth}u)`)};
     scaleNext${i} = scaleOf(wRow${i}, next);`,
