@@ -236,6 +236,7 @@ function variants(
     rows: 1,
     gated: false,
     enablesSubgroups: false,
+    packedDots: false,
   };
   const found: MatmulRowsOptions[] = [];
   for (const threads of tiny ? [64] : [32, 64, 128, 256]) {

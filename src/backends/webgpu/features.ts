@@ -8,12 +8,18 @@ export interface SubgroupFeatures {
   readonly subgroupSize: number;
   /** Whether the compiler wants `enable subgroups;`; another one refuses it. */
   readonly enablesSubgroups: boolean;
+  /** Whether lanes should multiply four bytes at once, which they round with their neighbours. */
+  readonly packedDots: boolean;
 }
 
 const NO_SUBGROUPS: SubgroupFeatures = {
   subgroupSize: 0,
   enablesSubgroups: false,
+  packedDots: false,
 };
+
+/** Apple, by name and by number: its GPUs have no instruction for packed products. */
+const WITHOUT_PACKED_DOTS: readonly string[] = ["apple", "4203"];
 
 /** Threads of the test: several subgroups of any size. */
 const THREADS = 256;
@@ -44,9 +50,50 @@ export async function testSubgroups(gpu: GPUDevice): Promise<SubgroupFeatures> {
     const results = await runTest(gpu, subgroupTestWgsl(enablesSubgroups));
     if (results === undefined) continue;
     const subgroupSize = checkResults(results);
-    return subgroupSize > 0 ? { subgroupSize, enablesSubgroups } : NO_SUBGROUPS;
+    if (subgroupSize === 0) return NO_SUBGROUPS;
+    const packedDots = subgroupSize % PACKED_LANES === 0 &&
+      !WITHOUT_PACKED_DOTS.includes(gpu.adapterInfo.vendor) &&
+      await testPackedDots(gpu, enablesSubgroups);
+    return { subgroupSize, enablesSubgroups, packedDots };
   }
   return NO_SUBGROUPS;
+}
+
+/** Lanes that exchange what they round. */
+const PACKED_LANES = 4;
+
+function packedTestWgsl(enable: boolean): string {
+  return `${enable ? "enable subgroups;" : ""}
+@group(0) @binding(0) var<storage, read_write> results: array<vec2f, ${THREADS}>;
+
+@compute @workgroup_size(${THREADS})
+fn main(@builtin(local_invocation_index) thread: u32) {
+  let word = pack4xI8(vec4i(1, -2, 3, -128));
+  let own = pack4xI8(vec4i(i32(thread & 127u), 5, -6, 1));
+  results[thread] = vec2f(
+    f32(dot4I8Packed(own, word)),
+    subgroupShuffleXor(subgroupShuffleXor(f32(thread), 1u), 2u),
+  );
+}
+`;
+}
+
+async function testPackedDots(
+  gpu: GPUDevice,
+  enable: boolean,
+): Promise<boolean> {
+  const results = await runTest(gpu, packedTestWgsl(enable));
+  return results !== undefined && checkPackedDots(results);
+}
+
+/** Whether products of bytes are right, and lanes found their neighbours. */
+export function checkPackedDots(results: Float32Array): boolean {
+  for (let thread = 0; thread < THREADS; thread++) {
+    const dot = (thread & 127) - 2 * 5 - 3 * 6 - 128;
+    if (results[2 * thread] !== dot) return false;
+    if (results[2 * thread + 1] !== (thread ^ 3)) return false;
+  }
+  return true;
 }
 
 /** The size that all subgroups have, else 0. */

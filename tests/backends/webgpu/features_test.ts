@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import {
   checkHalves,
+  checkPackedDots,
   checkResults,
   testHalves,
   testTimestamps,
@@ -43,6 +44,17 @@ test("halves work only when sums are right and powers are near", () => {
     assert.ok(!checkHalves(right.with(place, wrong)), `${wrong} at ${place}`);
   }
   assert.ok(!checkHalves(new Float32Array(512)));
+});
+
+test("packed products work only when sums and neighbours are right", () => {
+  const right = Float32Array.from({ length: 512 }, (_, i) => {
+    const thread = i >> 1;
+    return i % 2 === 0 ? (thread & 127) - 156 : thread ^ 3;
+  });
+  assert.ok(checkPackedDots(right));
+  assert.ok(!checkPackedDots(right.with(400, 43)));
+  assert.ok(!checkPackedDots(right.with(401, 200)));
+  assert.ok(!checkPackedDots(new Float32Array(512)));
 });
 
 const context = await testGpu();

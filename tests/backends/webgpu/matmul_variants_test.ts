@@ -44,7 +44,11 @@ if (context) {
   const targets = [
     deviceOf(context, "all features", {}),
     deviceOf(context, "no subgroups", {
-      subgroups: { subgroupSize: 0, enablesSubgroups: false },
+      subgroups: {
+        subgroupSize: 0,
+        enablesSubgroups: false,
+        packedDots: false,
+      },
     }),
     deviceOf(context, "bindings of 3000 bytes", {
       limits: { maxStorageBufferBindingSize: 3000, maxBufferSize },

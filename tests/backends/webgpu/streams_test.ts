@@ -98,7 +98,7 @@ const context = await testGpu();
 if (context) {
   const plain = deviceOf(context, "all features", {});
   const noSubgroups = deviceOf(context, "no subgroups", {
-    subgroups: { subgroupSize: 0, enablesSubgroups: false },
+    subgroups: { subgroupSize: 0, enablesSubgroups: false, packedDots: false },
   });
   const cases: [WeightFormat, TestDevice][] = [
     ["f32", plain],

@@ -25,6 +25,7 @@ import type { WebGpuWeight, WeightPart } from "../weights.ts";
 export const PLAIN_LINEAR: SubgroupFeatures = {
   subgroupSize: 0,
   enablesSubgroups: false,
+  packedDots: false,
 };
 
 /** Outputs of a workgroup of few rows, and with one row where a matrix has few or many elements. */

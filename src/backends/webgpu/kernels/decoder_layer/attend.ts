@@ -1,4 +1,4 @@
-import type { CacheDtype } from "../../../../core/dtype.ts";
+import type { FloatCacheDtype } from "../../../../core/dtype.ts";
 import { kvStoreWgsl } from "../kv_store.ts";
 import { begin, rotate, rotateFunction } from "./attend_query.ts";
 import { type AttendSize, attendSize, KEYS, THREADS } from "./attend_size.ts";
@@ -29,7 +29,7 @@ export const ATTEND_HEADS: readonly number[] = [16, 32, 64, 128, 256];
  */
 export function attendKernel(
   shape: LayerShape,
-  dtype: CacheDtype,
+  dtype: FloatCacheDtype,
 ): LayerKernel {
   const { subgroups, window } = shape;
   const size = attendSize(shape);

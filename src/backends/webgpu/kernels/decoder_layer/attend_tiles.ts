@@ -4,7 +4,7 @@ import { type AttendSize, KEYS, LANES, THREADS } from "./attend_size.ts";
 import { range } from "./layer_shape.ts";
 
 /** Loads of keys, and of values, that are under way together. */
-const UNROLLED = 8;
+const UNROLLED = 4;
 
 /**
  * Meets the keys of the split. Loops instead of straight lines: a GPU fetches the

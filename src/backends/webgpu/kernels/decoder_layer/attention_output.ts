@@ -15,15 +15,13 @@ import {
   RowProducts,
   rowsOf,
 } from "./products.ts";
-import { multiplyShared, shareVector, vectorMemory } from "./shared_vector.ts";
+import { SharedVector } from "./shared_vector.ts";
 
 /** Workgroups that are wanted, and most rows of one. */
 const GROUPS = 128;
 const MOST_ROWS = 16;
 /** Most splits of the keys that this kernel merges: every workgroup does it. */
 export const MERGED_SPLITS = 16;
-/** Turns whose loads are under way before the vector is known. */
-const AHEAD = 4;
 /** Splits whose loads are under way together. */
 const UNROLLED = 8;
 
@@ -108,15 +106,15 @@ function attentionProducts(
       matrices: [rowsOf(oProj)],
       rows,
       together: 1,
-      ahead: AHEAD,
       row: (index) => `min(first + ${index}, ${hidden - 1}u)`,
     });
+    const vector = new SharedVector(octets, subgroups);
     return {
-      declaration: `${vectorMemory(width)}
+      declaration: `${vector.declaration()}
 ${products.declaration()}
 fn attentionTotal(r: u32) -> f32 { return gTotal(0u, r); }`,
       before: products.before(),
-      after: `${shareVector(octets)}\n${multiplyShared(products, width)}`,
+      after: `${vector.share()}\n${vector.multiply(products)}`,
     };
   }
   const products = new RowProducts({

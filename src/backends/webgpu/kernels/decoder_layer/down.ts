@@ -11,6 +11,7 @@ import {
   rowsFor,
   threadsFor,
 } from "./layer_shape.ts";
+import { ROUNDING_FUNCTIONS } from "./group_dots.ts";
 import { GroupProducts } from "./group_products.ts";
 import {
   Octets,
@@ -80,6 +81,8 @@ function downByGroups(
   const { hidden, intermediate, subgroups, cutoff, downProj } = shape;
   const threads = threadsFor(intermediate);
   const isSparse = cutoff !== undefined;
+  // Elements that a lane computes or rounds anew cost more than further sums.
+  const ownsOne = isSparse || subgroups.packedDots;
   const products = new GroupProducts({
     name: "g",
     width: intermediate,
@@ -87,20 +90,23 @@ function downByGroups(
     subgroups,
     matrices: [rowsOf(downProj)],
     rows,
-    together: isSparse ? 4 : 2,
-    laneGroups: isSparse ? 1 : 2,
+    together: ownsOne ? 4 : 2,
+    laneGroups: ownsOne ? 1 : 2,
     row: (index) => `min(first + ${index}, ${hidden - 1}u)`,
   });
   const cut = isSparse ? cutLines(shape, threads, sums, cutoff) : "";
-  const multiply = products.after((group, j) => {
-    const at = activatedGroupQuad(intermediate, group, j);
-    const gate = `activated[${at}]`;
-    return isSparse
-      ? cutQuad(gate, `activated[${intermediate / 4}u + ${at}]`)
-      : gate;
+  const multiply = products.after({
+    quad(group, j) {
+      const at = activatedGroupQuad(intermediate, group, j);
+      const gate = `activated[${at}]`;
+      return isSparse
+        ? cutQuad(gate, `activated[${intermediate / 4}u + ${at}]`)
+        : gate;
+    },
   });
   return {
-    declaration: `${products.declaration()}
+    declaration: `${subgroups.packedDots ? ROUNDING_FUNCTIONS : ""}
+${products.declaration()}
 fn downTotal(r: u32) -> f32 { return gTotal(0u, r); }`,
     before: products.before(),
     after: `${cut}\n${multiply}`,

@@ -11,7 +11,7 @@ import {
 } from "./layer_shape.ts";
 import { GroupProducts } from "./group_products.ts";
 import { Octets, type ProductLines, RowProducts, rowsOf } from "./products.ts";
-import { multiplyShared, shareVector, vectorMemory } from "./shared_vector.ts";
+import { SharedVector } from "./shared_vector.ts";
 
 /** Workgroups that are wanted, and most pairs of rows of one. */
 const GROUPS = 256;
@@ -96,13 +96,14 @@ function pairProducts(
       together: 1,
       row,
     });
+    const vector = new SharedVector(octets, subgroups);
     return {
-      declaration: `${vectorMemory(hidden)}
+      declaration: `${vector.declaration()}
 ${products.declaration()}
 fn gateTotal(r: u32) -> f32 { return gTotal(0u, r); }
 fn upTotal(r: u32) -> f32 { return gTotal(1u, r); }`,
       before: products.before(),
-      after: `${shareVector(octets)}\n${multiplyShared(products, hidden)}`,
+      after: `${vector.share()}\n${vector.multiply(products)}`,
     };
   }
   const products = new RowProducts({

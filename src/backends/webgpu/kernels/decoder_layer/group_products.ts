@@ -3,20 +3,19 @@
 // needs one scale for. What lanes have of the vector stays in registers while
 // rows go by in a loop: unrolled, the code of all rows would take longer to fetch
 // than their weights.
-//
-// Elements become floats without a conversion, of which a GPU does few at a time:
-// bits moved into the fraction of 1.0 give 1 + q / 16 (q4) or 1 + q / 256 (q8).
-// All q are unsigned, the middle of their range is 1.5, and what that adds is
-// subtracted for the group as a whole.
-import { BLOCK_SIZES, type WeightFormat } from "../../../../core/dtype.ts";
+import type { WeightFormat } from "../../../../core/dtype.ts";
 import type { SubgroupFeatures } from "../../features.ts";
+import {
+  BYTE_DOTS,
+  FLOAT_DOTS,
+  GROUP,
+  type GroupDots,
+  type VectorSource,
+} from "./group_dots.ts";
 import { fits } from "./kernel.ts";
 import { range } from "./layer_shape.ts";
 import type { RowSource } from "./products.ts";
 
-/** Elements that share a scale. */
-const GROUP = BLOCK_SIZES.q8_0.values;
-const QUADS = GROUP / 4;
 /** Groups of a lane at most, so that its registers suffice. */
 const LANE_GROUPS = 2;
 
@@ -34,8 +33,6 @@ export interface GroupProductsOptions {
   readonly rows: number;
   /** Rows of a subgroup whose loads are under way together, if it has so many. */
   readonly together: number;
-  /** Turns whose loads are under way together, if there are so many; 1 unless given. */
-  readonly ahead?: number;
   /** Groups of a lane, where that many lanes exist; 1 where elements of the vector cost much. */
   readonly laneGroups?: number;
   /** The row of its matrix that row `index` is, as WGSL; it must be one that exists. */
@@ -45,6 +42,7 @@ export interface GroupProductsOptions {
 /** The products of a workgroup's rows with its vector. */
 export class GroupProducts {
   private readonly options: GroupProductsOptions;
+  private readonly dots: GroupDots;
   /** Groups of a row, G. */
   private readonly groups: number;
   /** Lanes of a row. */
@@ -53,11 +51,11 @@ export class GroupProducts {
   private readonly slots: number;
   private readonly laneGroups: number;
   private readonly turns: number;
-  private readonly ahead: number;
 
   constructor(options: GroupProductsOptions) {
     const { width, threads, subgroups, rows } = options;
     const { laneGroups = LANE_GROUPS } = options;
+    this.dots = subgroups.packedDots ? BYTE_DOTS : FLOAT_DOTS;
     this.groups = width / GROUP;
     const { subgroupSize } = subgroups;
     const wanted = Math.ceil(this.groups / laneGroups / subgroupSize);
@@ -70,7 +68,6 @@ export class GroupProducts {
     const together = Math.min(options.together, Math.ceil(rows / this.slots));
     this.options = { ...options, together };
     this.turns = Math.ceil(rows / (this.slots * together));
-    this.ahead = Math.min(options.ahead ?? 1, this.turns);
   }
 
   /** Whether there are products of this sort. */
@@ -113,67 +110,57 @@ fn ${name}Total(m: u32, r: u32) -> f32 {
     ];
     for (const k of range(this.laneGroups)) {
       const group = `${name}Lane + ${k * lanes}u`;
-      const isWhole = (k + 1) * lanes <= groups;
       lines.push(
         `  let ${name}g${k} = ${
-          isWhole ? group : `min(${group}, ${groups - 1}u)`
+          this.isWhole(k) ? group : `min(${group}, ${groups - 1}u)`
         };`,
       );
     }
-    for (const stage of range(this.ahead)) {
-      matrices.forEach((_, m) =>
-        this.eachLoad(m, (at, quads) => {
-          for (const h of range(quads)) {
-            lines.push(`  var w${at}_${h}${later(stage)} = vec4u();`);
-          }
-          lines.push(`  var s${at}${later(stage)} = 0u;`);
-        })
-      );
-    }
+    matrices.forEach((_, m) =>
+      this.eachLoad(m, (at, quads) => {
+        for (const h of range(quads)) {
+          lines.push(`  var w${at}_${h} = vec4u();`);
+        }
+        lines.push(`  var s${at} = 0u;`);
+      })
+    );
     return lines.join("\n");
   }
 
   /** The second half of {@link before}, which may stand in a branch. */
   loadFirst(): string {
-    return range(this.ahead).map((turn) => this.load(`${turn}u`, turn))
-      .join("\n");
+    return this.load("0u");
   }
 
-  /**
-   * All products, once the vector is known; ends in a barrier.
-   *
-   * @param quad Quad `j` of group `group` of the vector, as WGSL.
-   */
-  after(quad: (group: string, j: number) => string): string {
+  /** All products, once the vector is known; ends in a barrier. */
+  after(source: VectorSource): string {
     const { options: { name }, groups, lanes } = this;
-    const lines: string[] = [];
-    for (const k of range(this.laneGroups)) {
-      const quads = range(QUADS);
-      const isWhole = (k + 1) * lanes <= groups;
-      for (const j of quads) {
-        const value = quad(`${name}g${k}`, j);
-        lines.push(
-          `  let ${name}x${k}_${j} = ${
-            isWhole
-              ? value
-              : `select(vec4f(), ${value}, ${name}Lane + ${
-                k * lanes
-              }u < ${groups}u)`
-          };`,
-        );
-      }
-      const sum = quads.map((j) => `${name}x${k}_${j}`).join(" + ");
-      lines.push(`  let ${name}t${k} = 1.5 * dot(${sum}, vec4f(1.0));`);
-    }
+    const lines = range(this.laneGroups).map((k) =>
+      this.dots.load(
+        `${name}x${k}`,
+        source,
+        `${name}g${k}`,
+        this.isWhole(k)
+          ? undefined
+          : `${name}Lane + ${k * lanes}u < ${groups}u`,
+      )
+    );
     lines.push(
       `  for (var turn = 0u; turn < ${this.turns}u; turn++) {`,
       this.multiply(),
-      this.advance(),
+      `  if (turn + 1u < ${this.turns}u) {`,
+      this.load("turn + 1u"),
+      "  }",
       this.reduce(),
       "  }",
       "  workgroupBarrier();",
     );
     return lines.join("\n");
+  }
+
+  /** Whether all lanes have their group `k`. */
+  private isWhole(k: number): boolean {
+    return (k + 1) * this.lanes <= this.groups;
   }
 
   private get paddedRows(): number {
@@ -199,32 +186,7 @@ fn ${name}Total(m: u32, r: u32) -> f32 {
     return `((${turn}) * ${together}u + ${i}u) * ${slots}u + ${name}Slot`;
   }
 
-  /** Lets the next turn have what was loaded for it, and loads for a later one. */
-  private advance(): string {
-    const { options: { matrices }, ahead, turns } = this;
-    const lines: string[] = [];
-    for (const stage of range(ahead - 1)) {
-      const [to, from] = [later(stage), later(stage + 1)];
-      matrices.forEach((_, m) =>
-        this.eachLoad(m, (at, quads) => {
-          for (const h of range(quads)) {
-            lines.push(`  w${at}_${h}${to} = w${at}_${h}${from};`);
-          }
-          lines.push(`  s${at}${to} = s${at}${from};`);
-        })
-      );
-    }
-    if (ahead < turns) {
-      lines.push(
-        `  if (turn + ${ahead}u < ${turns}u) {`,
-        this.load(`turn + ${ahead}u`, ahead - 1),
-        "  }",
-      );
-    }
-    return lines.join("\n");
-  }
-
-  private load(turn: string, stage: number): string {
+  private load(turn: string): string {
     const { options: { name, matrices, row, together }, groups } = this;
     const lines = range(together).map((i) =>
       `  let row${i} = ${row(this.index(turn, i))};`
@@ -234,13 +196,11 @@ fn ${name}Total(m: u32, r: u32) -> f32 {
         const g = `${name}g${k}`;
         for (const h of range(quads)) {
           lines.push(
-            `  w${at}_${h}${
-              later(stage)
-            } = bitcast<vec4u>(vectors[${values} / 4u + (row${i} * ${groups}u + ${g}) * ${quads}u + ${h}u]);`,
+            `  w${at}_${h} = bitcast<vec4u>(vectors[${values} / 4u + (row${i} * ${groups}u + ${g}) * ${quads}u + ${h}u]);`,
           );
         }
         lines.push(
-          `  s${at}${later(stage)} = words[${scales} + row${i} * ${
+          `  s${at} = words[${scales} + row${i} * ${
             Math.ceil(groups / 2)
           }u + (${g} >> 1u)] >> (16u * (${g} & 1u));`,
         );
@@ -254,28 +214,16 @@ fn ${name}Total(m: u32, r: u32) -> f32 {
     const { matrices, name, together } = this.options;
     const lines: string[] = [];
     matrices.forEach(({ format }, m) => {
-      const unit = format === "q4" ? "16.0" : "256.0";
       for (const i of range(together)) {
         lines.push(`  var sum${m}_${i} = 0.0;`);
       }
       this.eachLoad(m, (at, quads, i, k) => {
-        const products: string[] = [];
-        for (const h of range(quads)) {
-          for (const j of range(4)) {
-            const word = `w${at}_${h}.${"xyzw"[j]}`;
-            const x = (quad: number) => `${name}x${k}_${quad}`;
-            if (format === "q4") {
-              products.push(`dot(${x(j)}, ${lowBits(word)})`);
-              products.push(`dot(${x(4 + j)}, ${highBits(word)})`);
-            } else {
-              products.push(`dot(${x(4 * h + j)}, ${bytes(word)})`);
-            }
-          }
-        }
+        const words = range(quads).map((h) => `w${at}_${h}`);
+        const scale = `unpack2x16float(s${at}).x`;
         lines.push(
-          `  sum${m}_${i} += ${unit} * unpack2x16float(s${at}).x * (${
-            products.join(" + ")
-          } - ${name}t${k});`,
+          `  sum${m}_${i} += ${
+            this.dots.product(`${name}x${k}`, format, words, scale)
+          };`,
         );
       });
     });
@@ -298,38 +246,4 @@ fn ${name}Total(m: u32, r: u32) -> f32 {
       )
     ).join("\n");
   }
-}
-
-/** Ends the names of what a later turn will need. */
-function later(stage: number): string {
-  return stage === 0 ? "" : `_after${stage}`;
-}
-
-/** 1 + q / 16 for the low halves of a word's bytes. */
-function lowBits(word: string): string {
-  return fraction(
-    `${word} << 19u, ${word} << 11u, ${word} << 3u, ${word} >> 5u`,
-    "0x780000u",
-  );
-}
-
-/** 1 + q / 16 for the high halves of a word's bytes. */
-function highBits(word: string): string {
-  return fraction(
-    `${word} << 15u, ${word} << 7u, ${word} >> 1u, ${word} >> 9u`,
-    "0x780000u",
-  );
-}
-
-/** 1 + (q + 128) / 256 for a word's signed bytes. */
-function bytes(word: string): string {
-  const flipped = `(${word} ^ 0x80808080u)`;
-  return fraction(
-    `${flipped} << 15u, ${flipped} << 7u, ${flipped} >> 1u, ${flipped} >> 9u`,
-    "0x7f8000u",
-  );
-}
-
-function fraction(moved: string, mask: string): string {
-  return `bitcast<vec4f>((vec4u(${moved}) & vec4u(${mask})) | vec4u(0x3f800000u))`;
 }

@@ -9,12 +9,10 @@ import {
   RowProducts,
   rowsOf,
 } from "./products.ts";
-import { multiplyShared, shareVector, vectorMemory } from "./shared_vector.ts";
+import { SharedVector } from "./shared_vector.ts";
 
 /** Rows of a workgroup are a multiple, where there are as many. */
 const WHOLE_ROWS = 8;
-/** Turns whose loads are under way before the vector is known. */
-const AHEAD = 4;
 
 /** A matrix and where its outputs begin. */
 export interface SharedMatrix {
@@ -107,20 +105,20 @@ function chosenByGroups(
       matrices: [{ format, width, ...CHOSEN }],
       rows,
       together: 1,
-      ahead: AHEAD,
       row: chosenRow,
     })
   );
+  const vector = new SharedVector(octets, subgroups);
   const all = (lines: (own: GroupProducts) => string) =>
     products.map(lines).join("\n");
   return {
-    declaration: `${vectorMemory(width)}\n${all((own) => own.declaration())}`,
+    declaration: `${vector.declaration()}\n${all((own) => own.declaration())}`,
     before: `${all((own) => own.declare())}
 ${perFormat(formats, (_, i) => products[i]!.loadFirst())}`,
-    after: `${shareVector(octets)}
+    after: `${vector.share()}
 ${
       perFormat(formats, (format, i) =>
-        `${multiplyShared(products[i]!, width)}
+        `${vector.multiply(products[i]!)}
 ${storeChosen(rows, `${format}Total(0u, thread)`)}`)
     }`,
   };
