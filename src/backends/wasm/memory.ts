@@ -86,26 +86,45 @@ export function takeMemory(
   bytes: RegionBytes,
   { shared = false }: MemoryOptions = {},
 ): WebAssembly.Memory {
-  const pages = Math.ceil(layout.end / PAGE_BYTES);
-  const figures = `weights ${megabytes(bytes.weights)}, key-value stores ` +
-    `${megabytes(bytes.kv)}, activations ${megabytes(bytes.activations)}`;
-  if (pages * PAGE_BYTES > MAX_BYTES) {
-    throw new DeviceError(
-      `Cannot reserve ${megabytes(layout.end)} of WebAssembly memory ` +
-        `(${figures}): at most ${megabytes(MAX_BYTES)} can be addressed; ` +
-        "use a smaller dtype, contextLength or maxBatchSize",
-    );
-  }
+  requireAddressable(layout, bytes);
+  const pages = pagesOf(layout);
   try {
     return new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
   } catch (cause) {
     throw new DeviceError(
-      `Cannot reserve ${megabytes(layout.end)} of WebAssembly memory ` +
-        `(${figures}): the runtime refused it; close other programs, or use ` +
-        "a smaller dtype, contextLength or maxBatchSize",
+      `Cannot reserve ${figures(layout, bytes)}: the runtime refused it; ` +
+        "close other programs, or use a smaller dtype, contextLength or " +
+        "maxBatchSize",
       { cause },
     );
   }
+}
+
+/**
+ * Checks that 32-bit addresses reach everything.
+ *
+ * @throws {DeviceError} When they do not, with the figures.
+ */
+export function requireAddressable(layout: Layout, bytes: RegionBytes): void {
+  if (pagesOf(layout) * PAGE_BYTES <= MAX_BYTES) return;
+  throw new DeviceError(
+    `Cannot reserve ${figures(layout, bytes)}: at most ` +
+      `${megabytes(MAX_BYTES)} can be addressed; use a smaller dtype, ` +
+      "contextLength or maxBatchSize",
+  );
+}
+
+function pagesOf({ end }: Layout): number {
+  return Math.ceil(end / PAGE_BYTES);
+}
+
+function figures(
+  { end }: Layout,
+  { weights, kv, activations }: RegionBytes,
+): string {
+  return `${megabytes(end)} of WebAssembly memory (weights ` +
+    `${megabytes(weights)}, key-value stores ${megabytes(kv)}, activations ` +
+    `${megabytes(activations)})`;
 }
 
 /** Spells bytes for messages. */

@@ -10,6 +10,7 @@ import {
   type Engine,
   layOut,
   type RegionBytes,
+  requireAddressable,
   sharedMemoryWorks,
   takeMemory,
 } from "./memory.ts";
@@ -39,6 +40,8 @@ export async function startEngine(
   bytes: RegionBytes,
 ): Promise<Engine> {
   const { threads, onWarning } = options;
+  // One thread would fit no better, and need not be warned of.
+  requireAddressable(layOut(bytes), bytes);
   if (threads > 1) {
     const obstacle = findObstacle(options);
     if (obstacle === undefined) {
