@@ -63,8 +63,8 @@ export class WebGpuDevice implements Device {
   private readonly marker: Readback;
   private readonly slices: Slices;
   private readonly memory: DeviceMemory;
-  /** Whether steps were submitted that nobody has waited for. */
-  private queued = false;
+  /** Multiply-adds of what was submitted and nobody has waited for. */
+  private queuedCost = 0;
   private state: "declaring" | "ready" | "disposed" = "declaring";
 
   constructor({ platform, context, onDispose }: WebGpuDeviceOptions) {
@@ -230,9 +230,10 @@ export class WebGpuDevice implements Device {
     for (let first = 0;;) {
       const slice = slices.next(dispatches, first);
       const isLast = slice.end === dispatches.length;
-      if (isLast && !waits) {
+      // Much that is queued would keep an abort waiting.
+      if (isLast && !waits && slices.fits(this.queuedCost + slice.cost)) {
         await this.submitSlice(slice, [], undefined);
-        this.queued = true;
+        this.queuedCost += slice.cost;
         return new ArrayBuffer(0);
       }
       // What brings nothing back is over when a few bytes can be read.
@@ -246,8 +247,8 @@ export class WebGpuDevice implements Device {
           values = await readback.read(wanted);
         };
         // Time that includes other steps tells nothing about this one.
-        await (this.queued ? work() : slices.time(slice, work));
-        this.queued = false;
+        await (this.queuedCost > 0 ? work() : slices.time(slice, work));
+        this.queuedCost = 0;
       });
       if (isLast) {
         await slices.pauseSometimes();
@@ -264,8 +265,9 @@ export class WebGpuDevice implements Device {
     kept: readonly WebGpuTensor[],
     target: GPUBuffer | undefined,
   ): Promise<void> {
-    const { context, recorder, queued: isBusy } = this;
+    const { context, recorder } = this;
     const { gpu } = context;
+    const isBusy = this.queuedCost > 0;
     await context.checked("run a step", () => {
       const encoder = encodeDispatches(context, recorder, slice, isBusy);
       if (target) encodeCopies(encoder, recorder, kept, target);

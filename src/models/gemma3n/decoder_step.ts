@@ -218,6 +218,11 @@ export class DecoderSteps {
   ): Promise<StepOutput> {
     const { device } = this.#parts;
     if (hidden === undefined) {
+      if (hiddenStates.length === 0) {
+        // The next part of the prompt is recorded meanwhile.
+        await device.submit({ signal });
+        return { kept: new Float32Array(0), hiddenStates: [] };
+      }
       const states = await device.read(hiddenStates, { signal });
       return { kept: new Float32Array(0), hiddenStates: states };
     }
