@@ -198,8 +198,8 @@ export interface SetupOptions<W extends Record<string, TestWeight>> {
   readonly weights?: W;
   /** Stores to reserve and to create. */
   readonly kv?: readonly KvSpec[];
-  /** Records the largest step, for devices that size their memory by it. */
-  plan(step: Step<W>): void;
+  /** Records the largest step, for devices that size their memory by it; gives what is read. */
+  plan(step: Step<W>): Tensor | void;
 }
 
 /** What recording a step needs. */
@@ -241,8 +241,8 @@ export async function setUp<W extends Record<string, TestWeight>>(
   const { ops } = device;
   device.plan(() => {
     const stores = kv.map((spec) => device.createKvStore(spec));
-    plan({ ops, weights: declared, stores, upload });
-    return [];
+    const result = plan({ ops, weights: declared, stores, upload });
+    return result ? [result] : [];
   });
   await device.allocate();
   for (const [name, { shape, data }] of Object.entries(weights)) {

@@ -28,6 +28,9 @@ import { WebGpuWeight } from "./weights.ts";
 /** Use of a buffer that is read back: after the last dispatch. */
 const KEPT = Infinity;
 
+/** Of tensors without memory. */
+const NO_BUFFER = new StepBuffer(0, -1);
+
 /** Workgroups in each dimension that every GPU can start. */
 const MAX_WORKGROUPS = 65535;
 
@@ -132,6 +135,12 @@ export class Recorder {
     return new WebGpuTensor(x.shape, x.buffer, x.offset, this.step, pending);
   }
 
+  /** A tensor without memory until its work is recorded. */
+  later(shape: Shape, pending: PendingWork): WebGpuTensor {
+    this.requireRecording();
+    return new WebGpuTensor(shape, NO_BUFFER, 0, this.step, pending);
+  }
+
   /** Memory that the next dispatches write. */
   room(bytes: number): StepBuffer {
     this.requireRecording();
@@ -168,6 +177,12 @@ export class Recorder {
       this.completed.set(own, complete = own.pending.complete());
     }
     return complete;
+  }
+
+  /** The work that a tensor still lacks. */
+  pendingOf(x: Tensor): PendingWork | undefined {
+    const own = this.ownPending(x);
+    return this.completed.has(own) ? undefined : own.pending;
   }
 
   /** Checks that a tensor is of this step; what is pending is the caller's. */

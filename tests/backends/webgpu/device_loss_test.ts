@@ -24,9 +24,7 @@ async function start() {
     create: () => Promise.resolve(createWebGpuDevice({ platform, context })),
   }, {
     weights: { w: asWeight("vector", tensor([2], [3, 4])) },
-    plan: ({ ops, weights, upload }) => {
-      ops.mulVector(upload(x), weights.w);
-    },
+    plan: ({ ops, weights, upload }) => ops.mulVector(upload(x), weights.w),
   });
   return { ...setup, context };
 }

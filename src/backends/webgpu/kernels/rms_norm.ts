@@ -1,3 +1,7 @@
+import { chainWgsl, type StepName } from "./chain.ts";
+import { elemWgsl, type Lanes } from "./elements.ts";
+import { mathWgsl } from "./math.ts";
+
 /** Threads of a workgroup of `rmsNorm`, which have one row or several. */
 const THREADS = 256;
 /** Fewest threads of a row. */
@@ -5,10 +9,14 @@ const MIN_ROW_THREADS = 8;
 
 /** A kernel of `rmsNorm`. */
 export interface RmsNormOptions {
+  /** What becomes of x before it is normed; none has an operand. */
+  readonly before: readonly StepName[];
   /** Whether the result is multiplied by a weight. */
   readonly weighted: boolean;
+  /** What becomes of the result. */
+  readonly after: readonly StepName[];
   /** Elements of a load: 4 where 4 divides D. */
-  readonly lanes: 1 | 4;
+  readonly lanes: Lanes;
   /** Threads of a row, a power of two; {@link rmsNormThreads}. */
   readonly rowThreads: number;
 }
@@ -21,38 +29,46 @@ export function rmsNormThreads(width: number): number {
 }
 
 /** Rows of a workgroup. */
-export function rmsNormRows({ rowThreads }: RmsNormOptions): number {
+export function rmsNormRows(
+  { rowThreads }: Pick<RmsNormOptions, "rowThreads">,
+): number {
   return THREADS / rowThreads;
 }
 
 /**
- * WGSL of `rmsNorm`: `y[t, d] = x[t, d] / sqrt(mean(x[t]^2) + EPS) * weight[d]`.
+ * WGSL of `rmsNorm`: `y[t, d] = x[t, d] / sqrt(mean(x[t]^2) + EPS) * weight[d]`,
+ * with steps before and after it (chain.ts).
  *
- * `x` and `y` `[T, D]`, `weight` `[D]`, all f32.
+ * `x` and `y` `[T, D]`, `weight` `[D]`, then the operands of the steps; all f32.
  *
  * Dispatch: a workgroup for every {@link rmsNormRows} rows, in a grid of any
  * width.
  */
 export function rmsNormWgsl(options: RmsNormOptions): string {
   const { weighted, lanes, rowThreads } = options;
-  const elem = lanes === 4 ? "vec4f" : "f32";
-  const y = weighted ? 2 : 1;
+  const before = chainWgsl("before", options.before, { lanes, binding: 1 });
+  const binding = weighted ? 2 : 1;
+  const after = chainWgsl("after", options.after, { lanes, binding });
+  const y = binding + after.bindingCount;
   const halves: number[] = [];
   for (let half = rowThreads / 2; half >= 1; half /= 2) halves.push(half);
-  return `
+  return `${elemWgsl(lanes)}${mathWgsl}
 struct Params { rows: u32 }
 
-@group(0) @binding(0) var<storage, read> x: array<${elem}>;
+@group(0) @binding(0) var<storage, read> x: array<Elem>;
 ${
     weighted
-      ? `@group(0) @binding(1) var<storage, read> weight: array<${elem}>;`
+      ? `@group(0) @binding(1) var<storage, read> weight: array<Elem>;`
       : ""
   }
-@group(0) @binding(${y}) var<storage, read_write> y: array<${elem}>;
+${after.bindings}
+@group(0) @binding(${y}) var<storage, read_write> y: array<Elem>;
 @group(0) @binding(${y + 1}) var<uniform> params: Params;
 
 override WIDTH: u32; // D
 override EPS: f32;
+${before.functions}
+${after.functions}
 
 var<workgroup> partial: array<f32, ${THREADS}>;
 
@@ -71,7 +87,7 @@ fn main(
   let first = min(row, params.rows - 1u) * vectors;
   var squares = 0.0;
   for (var d = lane; d < vectors; d += ${rowThreads}u) {
-    let value = x[first + d];
+    let value = before(x[first + d], first + d, d);
     squares += ${lanes === 4 ? "dot(value, value)" : "value * value"};
   }
   partial[thread] = squares;
@@ -85,7 +101,10 @@ ${
   let scale = 1.0 / sqrt(partial[thread - lane] / f32(WIDTH) + EPS);
   if (row >= params.rows) { return; }
   for (var d = lane; d < vectors; d += ${rowThreads}u) {
-    y[first + d] = x[first + d] * scale${weighted ? " * weight[d]" : ""};
+    let value = before(x[first + d], first + d, d);
+    y[first + d] = after(value * scale${
+    weighted ? " * weight[d]" : ""
+  }, first + d, d);
   }
 }
 `;

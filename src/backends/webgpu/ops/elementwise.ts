@@ -1,39 +1,16 @@
 // Elementwise operations, and those over rows.
 import { numel, type Shape } from "../../../core/shape.ts";
-import type { Ops, Tensor } from "../../../ops/ops.ts";
+import type { Ops } from "../../../ops/ops.ts";
 import { shapes } from "../../../ops/shapes.ts";
-import {
-  addVectorWgsl,
-  mulVectorWgsl,
-  scaleRowsWgsl,
-} from "../kernels/broadcast.ts";
+import type { StepName } from "../kernels/chain.ts";
 import { type Forms, type Lanes, lanesOf } from "../kernels/elements.ts";
 import { gaussianTopKWgsl } from "../kernels/gaussian_top_k.ts";
 import { gluWgsl } from "../kernels/glu.ts";
-import {
-  clampWgsl,
-  geluWgsl,
-  reluWgsl,
-  scaleWgsl,
-  siluWgsl,
-  softcapWgsl,
-  tanhWgsl,
-} from "../kernels/map.ts";
 import { matchMagnitudeWgsl } from "../kernels/match_magnitude.ts";
-import {
-  type RmsNormOptions,
-  rmsNormRows,
-  rmsNormThreads,
-  rmsNormWgsl,
-} from "../kernels/rms_norm.ts";
-import {
-  addScaledWgsl,
-  addWgsl,
-  geluMulWgsl,
-  mulWgsl,
-} from "../kernels/zip.ts";
+import { scaleRowsWgsl } from "../kernels/scale_rows.ts";
 import { elementGrid, grid, type Recorder } from "../recorder.ts";
 import type { Binding, WebGpuTensor } from "../tensors.ts";
+import { combine, extend, normed } from "./chains.ts";
 
 /** Operations of this group. */
 type ElementwiseOps = Pick<
@@ -96,19 +73,18 @@ function mapOps(
   Ops,
   "scale" | "gelu" | "relu" | "silu" | "tanh" | "softcap" | "clamp"
 > {
-  const map = (code: Forms, shape: Shape, x: Tensor, by = 0) => {
-    const lanes = lanesOf(numel(shape));
-    return eachLoad(r, code, shape, [r.own(x)], { lanes, BY: by });
-  };
   return {
-    scale: (x, factor) => map(scaleWgsl, shapes.scale(x, factor), x, factor),
-    gelu: (x) => map(geluWgsl, shapes.gelu(x), x),
-    relu: (x) => map(reluWgsl, shapes.relu(x), x),
-    silu: (x) => map(siluWgsl, shapes.silu(x), x),
-    tanh: (x) => map(tanhWgsl, shapes.tanh(x), x),
-    softcap: (x, cap) => map(softcapWgsl, shapes.softcap(x, cap), x, cap),
-    clamp: (x, limit) =>
-      map(clampWgsl, shapes.clamp(x, limit), x, Math.min(limit, MAX_F32)),
+    scale: (x, by) => extend(r, x, shapes.scale(x, by), { name: "scale", by }),
+    gelu: (x) => extend(r, x, shapes.gelu(x), { name: "gelu" }),
+    relu: (x) => extend(r, x, shapes.relu(x), { name: "relu" }),
+    silu: (x) => extend(r, x, shapes.silu(x), { name: "silu" }),
+    tanh: (x) => extend(r, x, shapes.tanh(x), { name: "tanh" }),
+    softcap: (x, by) =>
+      extend(r, x, shapes.softcap(x, by), { name: "softcap", by }),
+    clamp(x, limit) {
+      const by = Math.min(limit, MAX_F32);
+      return extend(r, x, shapes.clamp(x, limit), { name: "clamp", by });
+    },
   };
 }
 
@@ -116,33 +92,34 @@ function mapOps(
 function pairOps(
   r: Recorder,
 ): Pick<Ops, "add" | "mul" | "addScaled" | "geluMul"> {
-  const zip = (code: Forms, shape: Shape, a: Tensor, b: Tensor, by = 0) => {
-    const lanes = lanesOf(numel(shape));
-    return eachLoad(r, code, shape, [r.own(a), r.own(b)], { lanes, BY: by });
-  };
+  const symmetric = (name: StepName) => ({ name, swapped: name });
   return {
-    add: (a, b) => zip(addWgsl, shapes.add(a, b), a, b),
-    mul: (a, b) => zip(mulWgsl, shapes.mul(a, b), a, b),
-    addScaled: (a, b, factor) =>
-      zip(addScaledWgsl, shapes.addScaled(a, b, factor), a, b, factor),
-    geluMul: (gate, up) => zip(geluMulWgsl, shapes.geluMul(gate, up), gate, up),
+    add: (a, b) => combine(r, [a, b], shapes.add(a, b), symmetric("add")),
+    mul: (a, b) => combine(r, [a, b], shapes.mul(a, b), symmetric("mul")),
+    addScaled(a, b, by) {
+      const shape = shapes.addScaled(a, b, by);
+      return combine(r, [a, b], shape, { ...symmetric("addScaled"), by });
+    },
+    geluMul(gate, up) {
+      const shape = shapes.geluMul(gate, up);
+      const step = { name: "geluMul", swapped: "mulGelu" } as const;
+      return combine(r, [gate, up], shape, step);
+    },
   };
 }
 
 function broadcastOps(
   r: Recorder,
 ): Pick<Ops, "mulVector" | "addVector" | "scaleRows" | "glu"> {
-  const withVector = (op: "mulVector" | "addVector", code: Forms) =>
+  const withVector = (name: "mulVector" | "addVector") =>
     ((x, w) => {
-      const shape = shapes[op](x, w);
-      const vector = r.ownWeight(op, w, "vector").parts[0]!.values;
-      const lanes = lanesOf(width(shape));
-      const constants = { lanes, WIDTH: width(shape) / lanes };
-      return eachLoad(r, code, shape, [r.own(x), vector], constants);
+      const shape = shapes[name](x, w);
+      const other = r.ownWeight(name, w, "vector").parts[0]!.values;
+      return extend(r, x, shape, { name, other });
     }) satisfies Ops["mulVector"];
   return {
-    mulVector: withVector("mulVector", mulVectorWgsl),
-    addVector: withVector("addVector", addVectorWgsl),
+    mulVector: withVector("mulVector"),
+    addVector: withVector("addVector"),
     scaleRows(x, factors) {
       const shape = shapes.scaleRows(x, factors);
       const reads = [r.own(x), r.own(factors)];
@@ -184,27 +161,10 @@ function rowOps(
   return {
     rmsNorm(x, weight, eps) {
       const shape = shapes.rmsNorm(x, weight, eps);
-      const own = r.own(x);
       const weights = weight === undefined
         ? []
         : [r.ownWeight("rmsNorm", weight, "vector").parts[0]!.values];
-      const out = r.output(shape);
-      const WIDTH = width(shape);
-      const rows = numel(shape) / WIDTH;
-      const kernel: RmsNormOptions = {
-        weighted: weight !== undefined,
-        lanes: lanesOf(WIDTH),
-        rowThreads: rmsNormThreads(WIDTH),
-      };
-      r.dispatch({
-        code: rmsNormCode(kernel),
-        constants: { WIDTH, EPS: eps },
-        reads: [own, ...weights],
-        writes: [out],
-        params: [rows],
-        workgroups: grid(Math.ceil(rows / rmsNormRows(kernel))),
-      });
-      return out;
+      return normed(r, x, shape, { weights, eps });
     },
     gaussianTopK(x, multiplier) {
       const shape = shapes.gaussianTopK(x, multiplier);
@@ -222,14 +182,4 @@ function rowOps(
 /** Elements of a row; 1 where there are none. */
 function width(shape: Shape): number {
   return shape.at(-1) || 1;
-}
-
-const rmsNormCodes = new Map<string, string>();
-
-/** The same string for the same kernel: it is the key of its pipelines. */
-function rmsNormCode(options: RmsNormOptions): string {
-  const key = Object.values(options).join();
-  let code = rmsNormCodes.get(key);
-  if (code === undefined) rmsNormCodes.set(key, code = rmsNormWgsl(options));
-  return code;
 }

@@ -1,0 +1,251 @@
+// Elementwise operations that wait for whoever reads their result. Those that
+// follow each other, a norm before or behind them, become one dispatch: what a
+// chain would store and the next one load is the most of its time, and the host
+// records less.
+//
+// What reads the result of a chain in its midst has it computed for itself, so a
+// chain is cheap: it begins with a tensor that is there, or with its norm.
+import { numel, type Shape } from "../../../core/shape.ts";
+import type { Tensor } from "../../../ops/ops.ts";
+import {
+  chainElementsWgsl,
+  stepConstant,
+  type StepName,
+  takesNumber,
+  takesVector,
+} from "../kernels/chain.ts";
+import { type Lanes, lanesOf } from "../kernels/elements.ts";
+import {
+  rmsNormRows,
+  rmsNormThreads,
+  rmsNormWgsl,
+} from "../kernels/rms_norm.ts";
+import { elementGrid, grid, type Recorder } from "../recorder.ts";
+import type { Binding, PendingWork, WebGpuTensor } from "../tensors.ts";
+
+/** Most operands of a chain beside the first: with a norm's weight seven buffers. */
+const MAX_OPERANDS = 4;
+/** Most steps; more are rare, and each order of steps is a kernel. */
+const MAX_STEPS = 6;
+
+/** A step of a chain. */
+export interface ChainStep {
+  readonly name: StepName;
+  /** The number that comes with the operation. */
+  readonly by?: number | undefined;
+  /** A tensor of the chain's shape, or a vector. */
+  readonly other?: Binding;
+}
+
+/** `rmsNorm` at the beginning of a chain. */
+export interface ChainNorm {
+  /** Steps on what is normed, none with an operand. */
+  readonly before: readonly ChainStep[];
+  readonly weights: readonly Binding[];
+  readonly eps: number;
+}
+
+/** A tensor, maybe its norm, and what follows. */
+export class PendingChain implements PendingWork {
+  readonly x: WebGpuTensor;
+  readonly norm: ChainNorm | undefined;
+  readonly steps: readonly ChainStep[];
+  private readonly recorder: Recorder;
+  private readonly shape: Shape;
+
+  constructor(
+    recorder: Recorder,
+    shape: Shape,
+    { x, norm, steps }: Pick<PendingChain, "x" | "norm" | "steps">,
+  ) {
+    this.recorder = recorder;
+    this.shape = shape;
+    this.x = x;
+    this.norm = norm;
+    this.steps = steps;
+  }
+
+  /**
+   * Whether a step may join. A sum of tensors is mostly a residual that others
+   * read, too: a step on it alone waits for it, so that it is computed once.
+   */
+  takes({ other, name }: Pick<ChainStep, "name" | "other">): boolean {
+    const operands = this.steps.filter((step) => step.other !== undefined);
+    if (this.steps.length >= MAX_STEPS) return false;
+    if (other !== undefined && !takesVector(name)) {
+      return operands.length < MAX_OPERANDS;
+    }
+    return operands.every((step) => takesVector(step.name)) &&
+      operands.length < MAX_OPERANDS;
+  }
+
+  complete(): WebGpuTensor {
+    const { recorder: r, shape, steps } = this;
+    const out = r.output(shape);
+    const others = steps.flatMap(({ other }) => other ? [other] : []);
+    const constants: Record<string, number> = {};
+    addNumbers(constants, "after", steps);
+    const width = shape.at(-1) || 1;
+    const common = { constants, writes: [out] };
+    if (this.norm) {
+      const { before, weights, eps } = this.norm;
+      addNumbers(constants, "before", before);
+      constants.WIDTH = width;
+      constants.EPS = eps;
+      const rows = numel(shape) / width;
+      const rowThreads = rmsNormThreads(width);
+      r.dispatch({
+        ...common,
+        ...normKernel(
+          before,
+          weights.length > 0,
+          steps,
+          lanesOf(width),
+          rowThreads,
+        ),
+        reads: [this.x, ...weights, ...others],
+        params: [rows],
+        workgroups: grid(Math.ceil(rows / rmsNormRows({ rowThreads }))),
+      });
+      return out;
+    }
+    const hasVector = steps.some(({ name }) => takesVector(name));
+    const lanes = lanesOf(hasVector ? width : numel(shape));
+    if (hasVector) constants.WIDTH = width / lanes;
+    const count = numel(shape) / lanes;
+    r.dispatch({
+      ...common,
+      ...elementsKernel(steps, lanes),
+      reads: [this.x, ...others],
+      params: [count],
+      workgroups: elementGrid(count),
+    });
+    return out;
+  }
+}
+
+/** The chain of a tensor, unless it was computed meanwhile, or is none. */
+function chainOf(r: Recorder, x: Tensor): PendingChain | undefined {
+  const pending = r.pendingOf(x);
+  return pending instanceof PendingChain ? pending : undefined;
+}
+
+/** `x` with a step behind it. */
+export function extend(
+  r: Recorder,
+  x: Tensor,
+  shape: Shape,
+  step: ChainStep,
+): WebGpuTensor {
+  const chain = chainOf(r, x);
+  return r.later(
+    shape,
+    chain?.takes(step)
+      ? new PendingChain(r, shape, { ...chain, steps: [...chain.steps, step] })
+      : new PendingChain(r, shape, {
+        x: r.own(x),
+        norm: undefined,
+        steps: [step],
+      }),
+  );
+}
+
+/** A step on two tensors, behind the one that waits; `swapped` is the step where that is `b`. */
+export function combine(
+  r: Recorder,
+  [a, b]: readonly [Tensor, Tensor],
+  shape: Shape,
+  { name, swapped, by }: Pick<ChainStep, "name" | "by"> & {
+    readonly swapped: StepName;
+  },
+): WebGpuTensor {
+  const [first, second] = [chainOf(r, a), chainOf(r, b)];
+  const isSecond = second && !(first?.norm && !second.norm);
+  return isSecond
+    ? extend(r, b, shape, { name: swapped, by, other: r.own(a) })
+    : extend(r, a, shape, { name, by, other: r.own(b) });
+}
+
+/** The norm of a tensor, with the steps that wait for it. */
+export function normed(
+  r: Recorder,
+  x: Tensor,
+  shape: Shape,
+  { weights, eps }: Pick<ChainNorm, "weights" | "eps">,
+): WebGpuTensor {
+  const chain = chainOf(r, x);
+  const joins = chain && !chain.norm &&
+    chain.steps.every(({ other }) => other === undefined);
+  const before = joins ? chain.steps : [];
+  return r.later(
+    shape,
+    new PendingChain(r, shape, {
+      x: joins ? chain.x : r.own(x),
+      norm: { before, weights, eps },
+      steps: [],
+    }),
+  );
+}
+
+function addNumbers(
+  constants: Record<string, number>,
+  chain: string,
+  steps: readonly ChainStep[],
+): void {
+  steps.forEach(({ name, by }, k) => {
+    if (takesNumber(name)) constants[stepConstant(chain, k)] = by!;
+  });
+}
+
+/** A kernel, and what tools call it. */
+interface ChainKernel {
+  readonly code: string;
+  readonly label: string;
+}
+
+const kernels = new Map<string, ChainKernel>();
+
+/** The same string for the same kernel: it is the key of its pipelines. */
+function kernelOf(
+  key: string,
+  label: string,
+  code: () => string,
+): ChainKernel {
+  let kernel = kernels.get(key);
+  if (kernel === undefined) {
+    kernels.set(key, kernel = { code: code(), label });
+  }
+  return kernel;
+}
+
+function elementsKernel(
+  steps: readonly ChainStep[],
+  lanes: Lanes,
+): ChainKernel {
+  const names = steps.map(({ name }) => name);
+  const label = names.join(" ");
+  return kernelOf(
+    `${label} ${lanes}`,
+    label,
+    () => chainElementsWgsl(names, lanes),
+  );
+}
+
+function normKernel(
+  before: readonly ChainStep[],
+  weighted: boolean,
+  after: readonly ChainStep[],
+  lanes: Lanes,
+  rowThreads: number,
+): ChainKernel {
+  const [first, last] = [before, after].map((steps) =>
+    steps.map(({ name }) => name)
+  ) as [StepName[], StepName[]];
+  const label = [...first, "rmsNorm", ...last].join(" ");
+  return kernelOf(
+    `${label} ${weighted} ${lanes} ${rowThreads}`,
+    label,
+    () =>
+      rmsNormWgsl({ before: first, weighted, after: last, lanes, rowThreads }),
+  );
+}
