@@ -37,8 +37,8 @@ export type { CallOptions } from "./src/api/media_features.ts";
 export { type ModelInfo, modelInfo } from "./src/api/model_info.ts";
 export type { GpuLimitName } from "./src/backends/webgpu/context.ts";
 export type {
-  GpuFeatureInfo,
   GpuInfo,
+  GpuSubgroupInfo,
 } from "./src/backends/webgpu/gpu_info.ts";
 export type { DeviceName } from "./src/ops/device.ts";
 export type {

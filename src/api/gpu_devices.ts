@@ -32,7 +32,7 @@ export async function deviceGpuInfo(
   const known = made.get(device);
   if (known === undefined) return undefined;
   const { gpuInfo } = await import("../backends/webgpu/gpu_info.ts");
-  return await gpuInfo(known.context);
+  return gpuInfo(known.context);
 }
 
 /** A device as one on a GPU; `undefined` where it computes on the processor. */

@@ -1,6 +1,6 @@
 // What `g3n info` prints for people: a table of a model, and of the GPU it
 // would compute on.
-import type { GpuFeatureInfo, GpuInfo, ModelInfo } from "../../mod.ts";
+import type { GpuInfo, GpuSubgroupInfo, ModelInfo } from "../../mod.ts";
 
 /** A label and what it is of; without a label the line goes on. */
 type Row = readonly [label: string, text: string];
@@ -99,11 +99,9 @@ function kernelsRow(kernels: Readonly<Record<string, number>>): Row {
   return ["Kernels", `${total} a token: ${listed.join(", ")}`];
 }
 
-function gpuRows({ limits, features, ...gpu }: GpuInfo): Row[] {
+function gpuRows({ limits, subgroups, features, ...gpu }: GpuInfo): Row[] {
   const name = [gpu.description, gpu.architecture, `vendor ${gpu.vendor}`]
     .filter((part) => part !== "").join(", ");
-  const { subgroups, shaderF16, timestampQuery } = features;
-  const ofSize = subgroups.size > 0 ? ` of ${subgroups.size} threads` : "";
   return [
     ["GPU", `${name}, in ${gpu.isSoftware ? "software" : "hardware"}`],
     [
@@ -116,20 +114,16 @@ function gpuRows({ limits, features, ...gpu }: GpuInfo): Row[] {
       "",
       `workgroups of ${limits.maxComputeInvocationsPerWorkgroup} threads and ${limits.maxComputeWorkgroupStorageSize} bytes`,
     ],
-    [
-      "Features",
-      [
-        feature(`subgroups${ofSize}`, subgroups),
-        feature("shader-f16", shaderF16),
-        feature("timestamp-query", timestampQuery),
-      ].join(", "),
-    ],
+    ["Subgroups", spellSubgroups(subgroups)],
+    ["Features", `${features.join(", ") || "none"}: listed, not used`],
   ];
 }
 
-function feature(name: string, { granted, works }: GpuFeatureInfo): string {
-  if (!granted) return `no ${name}`;
-  return works ? `${name} (works)` : `${name} (wrong results, not used)`;
+function spellSubgroups({ granted, works, size }: GpuSubgroupInfo): string {
+  if (!granted) return "none";
+  return works
+    ? `of ${size} threads (works)`
+    : "of varying size, or with wrong results: not used";
 }
 
 function megabytes(bytes: number): string {

@@ -59,7 +59,15 @@ if (GPU) {
     async () => {
       const { code, stdout } = await info("--device", "webgpu");
       assert.equal(code, EXIT_OK);
-      for (const label of ["Device +webgpu", "GPU ", "Limits ", "Features "]) {
+      for (
+        const label of [
+          "Device +webgpu",
+          "GPU ",
+          "Limits ",
+          "Subgroups ",
+          "Features ",
+        ]
+      ) {
         assert.match(stdout, new RegExp(`^${label}`, "m"));
       }
       const { gpu, kernels, memory, config } = JSON.parse(
@@ -71,11 +79,13 @@ if (GPU) {
       assert.match(stdout, new RegExp(`^Kernels +${total} a token: `, "m"));
       assert.ok(memory.optionalWeights > 0);
       assert.ok(memory.optionalWeights < memory.weights);
-      const { subgroups, shaderF16, timestampQuery } = gpu.features;
+      const { subgroups, features } = gpu;
       assert.equal(subgroups.size, GPU.subgroups.subgroupSize);
       assert.equal(subgroups.works, subgroups.size > 0);
-      for (const { granted, works } of [subgroups, shaderF16, timestampQuery]) {
-        assert.ok(granted || !works, "works without being granted");
+      assert.ok(subgroups.granted || !subgroups.works);
+      for (const name of features) {
+        assert.match(name, /^(shader-f16|timestamp-query)$/);
+        assert.ok(stdout.includes(name));
       }
       const { maxBufferSize, maxStorageBufferBindingSize } = gpu.limits;
       assert.ok(maxBufferSize >= maxStorageBufferBindingSize);

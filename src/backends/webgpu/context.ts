@@ -25,11 +25,8 @@ export const WANTED_LIMITS: readonly GpuLimitName[] = [
 
 /** Makes kernels faster where it is. Deno has it, though its adapters do not list it. */
 const SUBGROUPS = "subgroups" as GPUFeatureName;
-/** Wanted where the adapter lists them. */
-const WANTED_FEATURES: readonly GPUFeatureName[] = [
-  "shader-f16",
-  "timestamp-query",
-];
+/** Of use to kernels, though ours do without: of interest to people who compare GPUs. */
+const COMPUTE_FEATURES: readonly string[] = ["shader-f16", "timestamp-query"];
 
 /** A GPU that was opened. */
 export class WebGpuContext {
@@ -37,14 +34,24 @@ export class WebGpuContext {
   readonly limits: GPUSupportedLimits;
   readonly pipelines: Pipelines;
   readonly subgroups: SubgroupFeatures;
+  /** Which of the features for computing could have been asked for. */
+  readonly listedFeatures: readonly string[];
   /** Whether `destroy()` ends the device; one the caller brought lives on. */
   private readonly owned: boolean;
   /** Why nothing more can be computed. */
   private failure: string | undefined;
   private readonly failed: Promise<never>;
 
-  constructor(gpu: GPUDevice, subgroups: SubgroupFeatures, owned: boolean) {
+  constructor(
+    gpu: GPUDevice,
+    { subgroups, listed, owned }: {
+      readonly subgroups: SubgroupFeatures;
+      readonly listed: ReadonlySet<string>;
+      readonly owned: boolean;
+    },
+  ) {
     this.subgroups = subgroups;
+    this.listedFeatures = COMPUTE_FEATURES.filter((name) => listed.has(name));
     this.gpu = gpu;
     this.owned = owned;
     this.limits = gpu.limits;
@@ -131,7 +138,7 @@ export async function openGpu(source: GpuSource): Promise<WebGpuContext> {
   if (!("requestAdapter" in source)) {
     const known = shared.get(source);
     if (known) return await known;
-    const context = openContext(source, false);
+    const context = openContext(source, source.features, false);
     shared.set(source, context);
     return await context;
   }
@@ -144,26 +151,28 @@ export async function openGpu(source: GpuSource): Promise<WebGpuContext> {
         'install a driver for Vulkan, Metal or Direct3D 12, or use the device "wasm"',
     );
   }
-  return await openContext(await requestDevice(adapter), true);
+  const gpu = await requestDevice(adapter);
+  return await openContext(gpu, adapter.features, true);
 }
 
 async function openContext(
   gpu: GPUDevice,
+  listed: ReadonlySet<string>,
   owned: boolean,
 ): Promise<WebGpuContext> {
-  return new WebGpuContext(gpu, await testSubgroups(gpu), owned);
+  const subgroups = await testSubgroups(gpu);
+  return new WebGpuContext(gpu, { subgroups, listed, owned });
 }
 
 async function requestDevice(adapter: GPUAdapter): Promise<GPUDevice> {
   const requiredLimits = Object.fromEntries(
     WANTED_LIMITS.map((name) => [name, adapter.limits[name]]),
   );
-  const listed = WANTED_FEATURES.filter((name) => adapter.features.has(name));
   const request = (requiredFeatures: GPUFeatureName[]) =>
     adapter.requestDevice({ requiredLimits, requiredFeatures });
   try {
     // Other runtimes refuse what is not listed, and the adapter stays usable.
-    return await request([SUBGROUPS, ...listed]).catch(() => request(listed));
+    return await request([SUBGROUPS]).catch(() => request([]));
   } catch (cause) {
     throw new DeviceError(
       'Cannot compute on "webgpu": the adapter gave no device; close other ' +

@@ -110,69 +110,6 @@ export function checkResults(results: Float32Array): number {
   return size;
 }
 
-/** Halves that are exact: integers up to 2048, also in arithmetic. */
-const HALF_TEST_WGSL = `enable f16;
-@group(0) @binding(0) var<storage, read_write> results: array<vec2f, ${THREADS}>;
-
-@compute @workgroup_size(${THREADS})
-fn main(@builtin(local_invocation_index) thread: u32) {
-  let x = f16(thread);
-  results[thread] = vec2f(f32(x * 4.0h + 1.0h), f32(1.0h / exp2(x / 32.0h)));
-}
-`;
-
-/** Tries arithmetic in halves. */
-export async function testHalves(gpu: GPUDevice): Promise<boolean> {
-  if (!gpu.features.has("shader-f16")) return false;
-  const results = await runTest(gpu, HALF_TEST_WGSL);
-  return results !== undefined && checkHalves(results);
-}
-
-/** How far powers may be off: WGSL allows some 20 units in the last place. */
-const HALF_TOLERANCE = 2 ** -6;
-
-/** Whether sums are right, and powers within the rounding of halves. */
-export function checkHalves(results: Float32Array): boolean {
-  for (let thread = 0; thread < THREADS; thread++) {
-    const power = results[2 * thread + 1]! * 2 ** (thread / 32);
-    // Negated, so that NaN is wrong.
-    if (!(Math.abs(power - 1) <= HALF_TOLERANCE)) return false;
-    if (results[2 * thread] !== 4 * thread + 1) return false;
-  }
-  return true;
-}
-
-/** Tries timestamps: that a pass ends after it begins. */
-export async function testTimestamps(gpu: GPUDevice): Promise<boolean> {
-  if (!gpu.features.has("timestamp-query")) return false;
-  const size = 2 * BigUint64Array.BYTES_PER_ELEMENT;
-  const { copySource, copyTarget, mapRead, queryResolve } = BUFFER_USAGE;
-  const querySet = gpu.createQuerySet({ type: "timestamp", count: 2 });
-  const usage = queryResolve | copySource;
-  const resolved = gpu.createBuffer({ size, usage });
-  const target = gpu.createBuffer({ size, usage: mapRead | copyTarget });
-  try {
-    const encoder = gpu.createCommandEncoder();
-    encoder.beginComputePass({
-      timestampWrites: {
-        querySet,
-        beginningOfPassWriteIndex: 0,
-        endOfPassWriteIndex: 1,
-      },
-    }).end();
-    encoder.resolveQuerySet(querySet, 0, 2, resolved, 0);
-    encoder.copyBufferToBuffer(resolved, 0, target, 0, size);
-    gpu.queue.submit([encoder.finish()]);
-    await target.mapAsync(MAP_READ);
-    const [begin, end] = new BigUint64Array(target.getMappedRange().slice(0));
-    return begin! > 0n && end! >= begin!;
-  } finally {
-    querySet.destroy();
-    resolved.destroy();
-    target.destroy();
-  }
-}
-
 /** Runs a kernel that writes two numbers a thread; `undefined` when the GPU refuses it. */
 async function runTest(
   gpu: GPUDevice,

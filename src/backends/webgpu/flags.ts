@@ -8,7 +8,6 @@ export const BUFFER_USAGE = {
   copyTarget: 0x8,
   uniform: 0x40,
   storage: 0x80,
-  queryResolve: 0x200,
 } as const;
 
 /** Mapping a buffer to read it. */

@@ -6,14 +6,15 @@ import {
   WANTED_LIMITS,
   type WebGpuContext,
 } from "./context.ts";
-import { testHalves, testTimestamps } from "./features.ts";
 
-/** An optional feature of WebGPU. */
-export interface GpuFeatureInfo {
-  /** Whether the GPU was opened with it. */
+/** Sums across threads, an optional feature of WebGPU that kernels use. */
+export interface GpuSubgroupInfo {
+  /** Whether the GPU was opened with them. */
   readonly granted: boolean;
-  /** Whether a small computation with it gave the right numbers. */
+  /** Whether a small computation with them gave the right numbers. */
   readonly works: boolean;
+  /** Threads of each; 0 where kernels do without. */
+  readonly size: number;
 }
 
 /** A GPU as the library sees it. */
@@ -28,22 +29,19 @@ export interface GpuInfo {
   readonly isSoftware: boolean;
   /** In bytes, threads or buffers, under the names of WebGPU. */
   readonly limits: Readonly<Record<GpuLimitName, number>>;
-  /** Optional features of WebGPU. */
-  readonly features: {
-    /** Sums across threads; `size` is the threads of each, 0 where kernels do without. */
-    readonly subgroups: GpuFeatureInfo & { readonly size: number };
-    /** Arithmetic in halves, which kernels do without. */
-    readonly shaderF16: GpuFeatureInfo;
-    /** Times of kernels, for benches. */
-    readonly timestampQuery: GpuFeatureInfo;
-  };
+  /** What kernels use where it works. */
+  readonly subgroups: GpuSubgroupInfo;
+  /**
+   * Which of "shader-f16" and "timestamp-query" the adapter lists, or the caller's
+   * device was opened with. Kernels use neither.
+   */
+  readonly features: readonly string[];
 }
 
-/** Asks the GPU, and tries its features. */
-export async function gpuInfo(
-  { gpu, limits, subgroups }: WebGpuContext,
-): Promise<GpuInfo> {
-  const { features } = gpu;
+/** What the library knows of the GPU. */
+export function gpuInfo(
+  { gpu, limits, subgroups, listedFeatures }: WebGpuContext,
+): GpuInfo {
   // Browsers have it on a GPUDevice since 2024 only.
   const info: GPUAdapterInfo | undefined = gpu.adapterInfo;
   const { subgroupSize: size } = subgroups;
@@ -55,20 +53,11 @@ export async function gpuInfo(
     limits: Object.fromEntries(
       WANTED_LIMITS.map((name) => [name, limits[name]]),
     ) as Record<GpuLimitName, number>,
-    features: {
-      subgroups: {
-        granted: features.has("subgroups" as GPUFeatureName),
-        works: size > 0,
-        size,
-      },
-      shaderF16: {
-        granted: features.has("shader-f16"),
-        works: await testHalves(gpu),
-      },
-      timestampQuery: {
-        granted: features.has("timestamp-query"),
-        works: await testTimestamps(gpu),
-      },
+    subgroups: {
+      granted: gpu.features.has("subgroups" as GPUFeatureName),
+      works: size > 0,
+      size,
     },
+    features: listedFeatures,
   };
 }

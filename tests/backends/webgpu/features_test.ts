@@ -1,13 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { openGpu } from "../../../src/backends/webgpu/context.ts";
 import {
-  checkHalves,
   checkPackedDots,
   checkResults,
-  testHalves,
-  testTimestamps,
 } from "../../../src/backends/webgpu/features.ts";
+import { detectPlatform } from "../../../src/platform/detect.ts";
 import { testGpu } from "../../testing.ts";
 
 /** What the test kernel gives with subgroups of this size. */
@@ -32,20 +31,6 @@ test("subgroups are used only when sizes and sums are right", () => {
   assert.equal(checkResults(results(3)), 0);
 });
 
-test("halves work only when sums are right and powers are near", () => {
-  const right = Float32Array.from({ length: 512 }, (_, i) => {
-    const thread = i >> 1;
-    return i % 2 === 0 ? 4 * thread + 1 : 2 ** (-thread / 32);
-  });
-  assert.ok(checkHalves(right));
-  for (
-    const [place, wrong] of [[400, 802], [401, 0], [401, NaN]] as const
-  ) {
-    assert.ok(!checkHalves(right.with(place, wrong)), `${wrong} at ${place}`);
-  }
-  assert.ok(!checkHalves(new Float32Array(512)));
-});
-
 test("packed products work only when sums and neighbours are right", () => {
   const right = Float32Array.from({ length: 512 }, (_, i) => {
     const thread = i >> 1;
@@ -59,15 +44,19 @@ test("packed products work only when sums and neighbours are right", () => {
 
 const context = await testGpu();
 if (context) {
-  test("halves and timestamps work where the GPU has them", async () => {
-    const { gpu } = context;
-    for (
-      const [name, works] of [
-        ["shader-f16", await testHalves(gpu)],
-        ["timestamp-query", await testTimestamps(gpu)],
-      ] as const
-    ) {
-      assert.equal(works, gpu.features.has(name), name);
+  test("openGpu() asks for subgroups alone, and knows what else is listed", async () => {
+    const source = (await (await detectPlatform()).gpu!())!;
+    const opened = await openGpu(source);
+    try {
+      const { features } = opened.gpu;
+      const { features: listed } = (await source.requestAdapter())!;
+      for (const name of ["shader-f16", "timestamp-query"] as const) {
+        assert.equal(features.has(name), false, name);
+        const isListed = opened.listedFeatures.includes(name);
+        assert.equal(isListed, listed.has(name), name);
+      }
+    } finally {
+      opened.destroy();
     }
   });
 
