@@ -16,7 +16,7 @@ import {
   TALL_TILE,
   type Tiling,
 } from "../../src/backends/webgpu/kernels/matmul_tiles/tiling.ts";
-import { addSplitsWgsl } from "../../src/backends/webgpu/kernels/add_splits.ts";
+import { chainElementsWgsl } from "../../src/backends/webgpu/kernels/chain.ts";
 import { ELEMENT_THREADS } from "../../src/backends/webgpu/kernels/elements.ts";
 import { weightLayout } from "../../src/backends/webgpu/weight_layout.ts";
 
@@ -352,12 +352,13 @@ class KernelBench {
       [splits > 1 ? this.partials : this.y],
       [this.uniform(rows, width, 0, outputs, outputs, span)],
     ]);
-    const count = rows * outputs;
-    const adding = this.pipeline(addSplitsWgsl(false), {});
+    const count = rows * outputs / 4;
+    const sum = chainElementsWgsl([], { lanes: 4, isSplit: true });
+    const adding = this.pipeline(sum, {});
     const addGroup = this.group(adding, [
       [this.partials],
       [this.y],
-      [this.uniform(count, splits, 0, outputs, outputs)],
+      [this.uniform(count, splits)],
     ]);
     const repeats = this.bytes > 2 ** 22 ? 8 : 1;
     const seconds = await this.time((pass) => {

@@ -10,12 +10,14 @@ import {
   SMALL_TILE,
   TALL_TILE,
 } from "../../../src/backends/webgpu/kernels/matmul_tiles/tiling.ts";
+import type { Tensor } from "../../../src/ops/ops.ts";
 import { reference } from "../../ops/parity.ts";
 import {
   assertTensorClose,
   asWeight,
   randomTensor,
   runOps,
+  type Step,
   type TestDevice,
   testGpu,
   type TestTensor,
@@ -92,6 +94,54 @@ if (context) {
       const x = randomTensor([rows, width], { seed: 2 });
       const gate = randomTensor([rows, outputs], { seed: 3 });
       await assertSameProduct(target, x, asWeight("matrix", w, "q8"), gate);
+    });
+  }
+}
+
+/** What joins the sum of the parts of K. */
+const ENDS: Record<string, (step: Step<Ends>, y: Tensor) => Tensor> = {
+  "an activation": ({ ops }, y) => ops.silu(y),
+  "a limit before a norm": ({ ops, weights }, y) =>
+    ops.rmsNorm(ops.clamp(y, 0.1), weights.v, 1e-6),
+  "a vector and a residual": ({ ops, weights, upload }, y) =>
+    ops.add(
+      upload(randomTensor(y.shape, { seed: 4 })),
+      ops.mulVector(y, weights.v),
+    ),
+  "a gate of its own": ({ ops, upload }, y) =>
+    ops.geluMul(y, upload(randomTensor(y.shape, { seed: 4 }))),
+  "another product": ({ ops }, y) => ops.geluMul(y, ops.scale(y, 2)),
+};
+
+interface Ends {
+  readonly w: TestWeight;
+  readonly v: TestWeight;
+  readonly [name: string]: TestWeight;
+}
+
+if (context) {
+  for (const [name, end] of Object.entries(ENDS)) {
+    test(`matmul of parts of K with ${name} matches the reference`, async () => {
+      const target = deviceOf(context, "all features", {});
+      // Loads of one element and of four.
+      for (const [rows, outputs] of [[5, 31], [6, 32]] as const) {
+        const width = 416;
+        assert.ok(chooseTiling(rows, width, outputs).splits > 1);
+        const w = randomTensor([outputs, width], { seed: 1, scale: 0.1 });
+        const x = randomTensor([rows, width], { seed: 2 });
+        const v = randomTensor([outputs], { seed: 3 });
+        const run = (on: TestDevice) =>
+          runOps<Ends>(on, {
+            weights: { w: asWeight("matrix", w), v: asWeight("vector", v) },
+            record: (step) =>
+              end(step, step.ops.matmul(step.upload(x), step.weights.w)),
+          });
+        assertTensorClose(await run(target), await run(reference), {
+          rtol: 1e-5,
+          atol: 5e-6,
+          label: `${rows} x ${outputs}`,
+        });
+      }
     });
   }
 }

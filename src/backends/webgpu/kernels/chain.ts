@@ -104,16 +104,19 @@ export function takesNumber(name: StepName): boolean {
 /**
  * WGSL of a chain on one tensor, `after`: all f32, a thread for each load. With a
  * vector there is an `override` WIDTH, the loads of a row.
+ *
+ * @param isSplit Whether the tensor is the sum of `splits` ones that lie one behind
+ * another, which are added in this order: what matmul_tiles.ts makes of parts of K.
  */
 export function chainElementsWgsl(
   steps: readonly StepName[],
-  lanes: Lanes,
+  { lanes, isSplit }: { readonly lanes: Lanes; readonly isSplit: boolean },
 ): string {
   const chain = chainWgsl("after", steps, { lanes, binding: 1 });
   const y = 1 + chain.bindingCount;
   const hasVector = steps.some(takesVector);
   return `${elemWgsl(lanes)}${elementsWgsl}${mathWgsl}
-struct Params { count: u32 }
+struct Params { count: u32${isSplit ? ", splits: u32" : ""} }
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;
 ${chain.bindings}
@@ -129,7 +132,13 @@ fn main(
 ) {
   let i = element(id, groups);
   if (i >= params.count) { return; }
-  y[i] = after(x[i], i, ${hasVector ? "i % WIDTH" : "0u"});
+  var value = x[i];
+${
+    isSplit
+      ? "  for (var s = 1u; s < params.splits; s++) { value += x[s * params.count + i]; }"
+      : ""
+  }
+  y[i] = after(value, i, ${hasVector ? "i % WIDTH" : "0u"});
 }
 `;
 }

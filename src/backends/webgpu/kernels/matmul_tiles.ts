@@ -28,8 +28,8 @@ export type { MatmulTilesOptions };
  * vector. What the next step needs is loaded while this one is multiplied. Sizes
  * are parameters: to compile so long a kernel takes long.
  *
- * K may be split among workgroups: then `y` is `[splits, T, outputs]`, for
- * `addSplitsWgsl`.
+ * K may be split among workgroups: then `y` is `[splits, T, outputs]`, to be
+ * added (chain.ts).
  *
  * Dispatch: (ceil(part / outputs), ceil(T / rows), splits), of the tile's outputs
  * and rows.

@@ -4,7 +4,9 @@
 // records less.
 //
 // What reads the result of a chain in its midst has it computed for itself, so a
-// chain is cheap: it begins with a tensor that is there, or with its norm.
+// chain is cheap: it begins with a tensor that is there, or with its norm. Or with
+// a product in parts of K, which have to be added anyway; nobody reads such a
+// product as it is and through a chain.
 import { numel, type Shape } from "../../../core/shape.ts";
 import type { Tensor } from "../../../ops/ops.ts";
 import {
@@ -21,7 +23,12 @@ import {
   rmsNormWgsl,
 } from "../kernels/rms_norm.ts";
 import { elementGrid, grid, type Recorder } from "../recorder.ts";
-import type { Binding, PendingWork, WebGpuTensor } from "../tensors.ts";
+import type {
+  Binding,
+  PendingWork,
+  StepBuffer,
+  WebGpuTensor,
+} from "../tensors.ts";
 
 /** Most operands of a chain beside the first: with a norm's weight seven buffers. */
 const MAX_OPERANDS = 4;
@@ -45,9 +52,23 @@ export interface ChainNorm {
   readonly eps: number;
 }
 
+/** A product of which each part of K has sums of its own. */
+export interface SplitProduct {
+  readonly splits: number;
+  /** Records it; gives the parts, `splits` times the product's shape. */
+  record(): StepBuffer;
+}
+
+/** Where a chain begins. */
+type Source = WebGpuTensor | SplitProduct;
+
+function isProduct(source: Source): source is SplitProduct {
+  return "splits" in source;
+}
+
 /** A tensor, maybe its norm, and what follows. */
 export class PendingChain implements PendingWork {
-  readonly x: WebGpuTensor;
+  readonly x: Source;
   readonly norm: ChainNorm | undefined;
   readonly steps: readonly ChainStep[];
   private readonly recorder: Recorder;
@@ -79,8 +100,14 @@ export class PendingChain implements PendingWork {
       operands.length < MAX_OPERANDS;
   }
 
+  /** Whether it is more than a load of what is there. */
+  get isCostly(): boolean {
+    return this.norm !== undefined || isProduct(this.x);
+  }
+
   complete(): WebGpuTensor {
-    const { recorder: r, shape, steps } = this;
+    const { recorder: r, shape, steps, x } = this;
+    const source = isProduct(x) ? x.record() : x;
     const out = r.output(shape);
     const others = steps.flatMap(({ other }) => other ? [other] : []);
     const constants: Record<string, number> = {};
@@ -103,7 +130,7 @@ export class PendingChain implements PendingWork {
           lanesOf(width),
           rowThreads,
         ),
-        reads: [this.x, ...weights, ...others],
+        reads: [source, ...weights, ...others],
         params: [rows],
         workgroups: grid(Math.ceil(rows / rmsNormRows({ rowThreads }))),
       });
@@ -115,9 +142,9 @@ export class PendingChain implements PendingWork {
     const count = numel(shape) / lanes;
     r.dispatch({
       ...common,
-      ...elementsKernel(steps, lanes),
-      reads: [this.x, ...others],
-      params: [count],
+      ...elementsKernel(steps, lanes, isProduct(x)),
+      reads: [source, ...others],
+      params: isProduct(x) ? [count, x.splits] : [count],
       workgroups: elementGrid(count),
     });
     return out;
@@ -160,7 +187,7 @@ export function combine(
   },
 ): WebGpuTensor {
   const [first, second] = [chainOf(r, a), chainOf(r, b)];
-  const isSecond = second && !(first?.norm && !second.norm);
+  const isSecond = second && (second.isCostly || !first?.isCostly);
   return isSecond
     ? extend(r, b, shape, { name: swapped, by, other: r.own(a) })
     : extend(r, a, shape, { name, by, other: r.own(b) });
@@ -174,7 +201,7 @@ export function normed(
   { weights, eps }: Pick<ChainNorm, "weights" | "eps">,
 ): WebGpuTensor {
   const chain = chainOf(r, x);
-  const joins = chain && !chain.norm &&
+  const joins = chain && !chain.isCostly &&
     chain.steps.every(({ other }) => other === undefined);
   const before = joins ? chain.steps : [];
   return r.later(
@@ -184,6 +211,19 @@ export function normed(
       norm: { before, weights, eps },
       steps: [],
     }),
+  );
+}
+
+/** What becomes of a product in parts of K: their sum, for now. */
+export function added(
+  r: Recorder,
+  shape: Shape,
+  product: SplitProduct,
+  steps: readonly ChainStep[],
+): WebGpuTensor {
+  return r.later(
+    shape,
+    new PendingChain(r, shape, { x: product, norm: undefined, steps }),
   );
 }
 
@@ -221,13 +261,14 @@ function kernelOf(
 function elementsKernel(
   steps: readonly ChainStep[],
   lanes: Lanes,
+  isSplit: boolean,
 ): ChainKernel {
   const names = steps.map(({ name }) => name);
-  const label = names.join(" ");
+  const label = (isSplit ? ["addSplits", ...names] : names).join(" ");
   return kernelOf(
     `${label} ${lanes}`,
     label,
-    () => chainElementsWgsl(names, lanes),
+    () => chainElementsWgsl(names, { lanes, isSplit }),
   );
 }
 

@@ -5,21 +5,20 @@ import type { WeightFormat } from "../../../core/dtype.ts";
 import { numel, type Shape } from "../../../core/shape.ts";
 import type { Ops, Tensor, Weight } from "../../../ops/ops.ts";
 import { shapes } from "../../../ops/shapes.ts";
-import { addSplitsWgsl } from "../kernels/add_splits.ts";
 import {
   MATMUL_ROWS,
   type MatmulRowsOptions,
   matmulRowsWgsl,
 } from "../kernels/matmul_rows.ts";
-import {
-  type MatmulTilesOptions,
-  matmulTilesWgsl,
-} from "../kernels/matmul_tiles.ts";
-import { chooseTiling, mostPartials } from "../kernels/matmul_tiles/tiling.ts";
 import type { SubgroupFeatures } from "../features.ts";
-import { elementGrid, grid, type Recorder } from "../recorder.ts";
-import { type Binding, F32_BYTES, type WebGpuTensor } from "../tensors.ts";
+import { grid, type Recorder } from "../recorder.ts";
+import type { WebGpuTensor } from "../tensors.ts";
 import type { WebGpuWeight, WeightPart } from "../weights.ts";
+import {
+  factors,
+  type ProductOperands,
+  tiledProduct,
+} from "./tiled_product.ts";
 
 /** For products of many rows, which use no subgroups. */
 export const PLAIN_LINEAR: SubgroupFeatures = {
@@ -74,56 +73,45 @@ function multiply(
   const weight = r.ownWeight(op, w, "matrix");
   const own = r.own(x);
   const gates = gate ? [r.own(gate)] : [];
-  const out = r.output(shape);
-  recordProduct(r, subgroups, { x: own, weight, gates, out });
-  return out;
+  return product(r, subgroups, { x: own, weight, gates, shape });
 }
 
-/** Operands of {@link recordProduct}. */
-export interface ProductOperands {
-  /** `[..., K]`. */
-  readonly x: WebGpuTensor;
-  /** `[F, K]`, or a `conv2d` of one place. */
-  readonly weight: WebGpuWeight;
-  /** One `[..., F]`, or none. */
-  readonly gates: readonly WebGpuTensor[];
-  /** `[..., F]`. */
-  readonly out: WebGpuTensor;
-}
-
-/** Records `x w^T`, times `gelu(gate)` where there is a gate. */
-export function recordProduct(
+/** `x w^T`, times `gelu(gate)` where there is a gate. */
+export function product(
   r: Recorder,
   subgroups: SubgroupFeatures,
-  { x, weight, gates, out }: ProductOperands,
-): void {
-  const width = weight.rowSize;
+  operands: ProductOperands,
+): WebGpuTensor {
+  const { weight, shape } = operands;
   const outputs = weight.shape[0]!;
-  const rows = outputs === 0 ? 0 : numel(out.shape) / outputs;
-  if (rows === 0) return;
-  for (const part of weight.parts) {
-    const product = { rows, width, part, x, weight, gates, out };
-    if (rows <= MATMUL_ROWS && width > 0) recordRows(r, subgroups, product);
-    else recordTiles(r, product);
+  const rows = outputs === 0 ? 0 : numel(shape) / outputs;
+  if (rows === 0) return r.output(shape);
+  if (rows > MATMUL_ROWS || weight.rowSize === 0) {
+    return tiledProduct(r, rows, operands);
   }
-}
-
-/** A product with one part of a weight. */
-interface PartProduct extends ProductOperands {
-  readonly rows: number;
-  readonly width: number;
-  readonly part: WeightPart;
+  const out = r.output(shape);
+  for (const part of weight.parts) {
+    recordRows(r, subgroups, { rows, part, operands, out });
+  }
+  return out;
 }
 
 function recordRows(
   r: Recorder,
   subgroups: SubgroupFeatures,
-  { rows, width, part, x, weight, gates, out }: PartProduct,
+  { rows, part, operands, out }: {
+    readonly rows: number;
+    readonly part: WeightPart;
+    readonly operands: ProductOperands;
+    readonly out: WebGpuTensor;
+  },
 ): void {
-  const outputs = outputsFor(weight.format, rows, part.rows * width);
+  const { weight, gates } = operands;
+  const { rowSize: width, format } = weight;
+  const outputs = outputsFor(format, rows, part.rows * width);
   r.dispatch({
     code: rowsCode({
-      format: weight.format,
+      format,
       width,
       rows,
       outputs,
@@ -135,76 +123,12 @@ function recordRows(
       PART: part.rows,
       OUTPUTS: weight.shape[0]!,
     },
-    reads: [...factors(x, weight, part), ...gates],
+    reads: [...factors(operands, part), ...gates],
     writes: [out],
     workgroups: grid(Math.ceil(part.rows / outputs)),
     cost: rows * part.rows * width,
   });
 }
-
-function recordTiles(
-  r: Recorder,
-  { rows, width, part, x, weight, gates, out }: PartProduct,
-): void {
-  const outputs = weight.shape[0]!;
-  const { tile, splits, span } = chooseTiling(rows, width, part.rows);
-  const isSplit = splits > 1;
-  const isGated = gates.length > 0;
-  const dispatch = {
-    label: `tiles ${weight.format} ${tile.rows} x ${tile.outputs}`,
-    code: tilesCode({
-      format: weight.format,
-      lanes: width % 4 === 0 ? 4 : 1,
-      gated: isGated && !isSplit,
-      tile,
-    }),
-    workgroups: [
-      Math.ceil(part.rows / tile.outputs),
-      Math.ceil(rows / tile.rows),
-      splits,
-    ],
-    cost: rows * part.rows * width,
-  } as const;
-  const reads = factors(x, weight, part);
-  if (r.planning) {
-    // Shorter steps may need more than the longest, which is the one planned.
-    r.room(mostPartials(rows, width, part.rows) * F32_BYTES);
-  }
-  if (!isSplit) {
-    r.dispatch({
-      ...dispatch,
-      reads: [...reads, ...gates],
-      writes: [out],
-      params: [rows, width, part.firstRow, part.rows, outputs, span],
-    });
-    return;
-  }
-  const room = r.room(splits * rows * part.rows * F32_BYTES);
-  r.dispatch({
-    ...dispatch,
-    reads,
-    writes: [room],
-    params: [rows, width, 0, part.rows, part.rows, span],
-  });
-  r.dispatch({
-    label: "addSplits",
-    code: ADD_SPLITS[isGated ? "gated" : "plain"],
-    reads: [room, ...gates],
-    writes: [out],
-    params: [rows * part.rows, splits, part.firstRow, part.rows, outputs],
-    workgroups: elementGrid(rows * part.rows),
-  });
-}
-
-function factors(
-  x: WebGpuTensor,
-  { format }: WebGpuWeight,
-  { values, scales }: WeightPart,
-): Binding[] {
-  return format === "f32" ? [x, values] : [x, values, scales];
-}
-
-const ADD_SPLITS = { plain: addSplitsWgsl(false), gated: addSplitsWgsl(true) };
 
 /**
  * Outputs of a workgroup, which share what is read of x: few where there are few
@@ -244,18 +168,6 @@ function rowsCode(options: MatmulRowsOptions): string {
   let code = rowsCodes.get(key);
   if (code === undefined) {
     rowsCodes.set(key, code = matmulRowsWgsl(options));
-  }
-  return code;
-}
-
-const tilesCodes = new Map<string, string>();
-
-function tilesCode(options: MatmulTilesOptions): string {
-  const { format, lanes, gated, tile } = options;
-  const key = [format, lanes, gated, ...Object.values(tile)].join();
-  let code = tilesCodes.get(key);
-  if (code === undefined) {
-    tilesCodes.set(key, code = matmulTilesWgsl(options));
   }
   return code;
 }

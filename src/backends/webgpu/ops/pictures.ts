@@ -17,7 +17,7 @@ import { grid, type Recorder } from "../recorder.ts";
 import type { WebGpuTensor } from "../tensors.ts";
 import type { WebGpuWeight } from "../weights.ts";
 import { attendToAll } from "./attention.ts";
-import { PLAIN_LINEAR, recordProduct } from "./linear.ts";
+import { PLAIN_LINEAR, product } from "./linear.ts";
 
 /** Operations of this group. */
 type PictureOps = Pick<
@@ -46,10 +46,8 @@ export function pictureOps(r: Recorder): PictureOps {
       const shape = shapes.conv2d(x, w, options);
       const weight = r.ownWeight("conv2d", w, "conv2d");
       if (isPointwise(weight, options)) {
-        const out = r.output(shape);
-        const operands = { x: r.own(x), weight, gates: [], out };
-        recordProduct(r, PLAIN_LINEAR, operands);
-        return out;
+        const operands = { x: r.own(x), weight, gates: [], shape };
+        return product(r, PLAIN_LINEAR, operands);
       }
       if (weight.format !== "f32") {
         throw new InputError(

@@ -90,9 +90,10 @@ export function chooseTiling(
   rows: number,
   width: number,
   outputs: number,
+  { maySplit = true }: { readonly maySplit?: boolean } = {},
 ): Tiling {
   const groups = Math.max(1, Math.ceil(width / GROUP));
-  const most = mostSplits(rows, width, outputs);
+  const most = maySplit ? mostSplits(rows, width, outputs) : 1;
   let best: Tiling | undefined;
   let least = Infinity;
   for (let wanted = 1; wanted <= most; wanted++) {
