@@ -3,7 +3,7 @@
 import type { WeightFormat } from "../src/core/dtype.ts";
 import type { Shape } from "../src/core/shape.ts";
 import { numel } from "../src/core/shape.ts";
-import type { Device, WeightKind } from "../src/ops/device.ts";
+import type { Device, DeviceName, WeightKind } from "../src/ops/device.ts";
 import type { KvSpec, KvStore, Ops, Tensor, Weight } from "../src/ops/ops.ts";
 import {
   assertClose,
@@ -20,6 +20,8 @@ export interface OpCase {
   readonly name: string;
   readonly check: OpSize;
   readonly time: OpSize;
+  /** Kinds of devices that can do it; all unless given. */
+  readonly kinds?: readonly DeviceName[];
 }
 
 /** An operation at one size. */
@@ -35,6 +37,8 @@ export interface OpSize {
   /** Weights in turn, so that they come from memory rather than a cache. */
   readonly weights?: number;
   readonly kv?: KvSpec;
+  /** Stores in turn, so that they come from memory rather than a cache. */
+  readonly stores?: number;
   record(args: OpArgs): Tensor;
   readonly multiplyAdds: number;
   /** Bytes that must move, where they are not those of inputs and weight. */
@@ -149,13 +153,14 @@ async function prepare(
     let result: Tensor | undefined;
     for (let i = 0; i < repeats; i++) {
       const weight = list[i % list.length]!;
-      result = size.record({ ops, inputs, weight, store: stores[0]! });
+      const store = stores[i % stores.length]!;
+      result = size.record({ ops, inputs, weight, store });
     }
     return result!;
   };
   const setup = await setUp(target, {
     weights,
-    kv: size.kv ? [size.kv] : [],
+    kv: size.kv ? Array(size.stores ?? 1).fill(size.kv) : [],
     plan: recordAll,
   });
   const record = () => recordAll(setup);

@@ -8,6 +8,7 @@ import { benchDecoder } from "./models/decoder_bench.ts";
 import { benchSparsity } from "./models/sparsity_bench.ts";
 import { benchThreads } from "./models/threads_bench.ts";
 import { benchOp } from "./op_case.ts";
+import { attentionCases, reportAttention } from "./ops/attention_bench.ts";
 import { dataCases } from "./ops/data_bench.ts";
 import { decoderCases } from "./ops/decoder_bench.ts";
 import { elementwiseCases } from "./ops/elementwise_bench.ts";
@@ -22,6 +23,7 @@ const OP_CASES = [
   ...dataCases,
   ...elementwiseCases,
   ...decoderCases,
+  ...attentionCases,
   ...pictureCases,
   ...soundCases,
 ];
@@ -34,11 +36,13 @@ reportBounds(bounds);
 for (const target of targets) {
   const seconds = new Map<string, number>();
   for (const opCase of OP_CASES) {
-    if (!opCase.name.includes(wanted)) continue;
-    const { name } = opCase;
+    const { name, kinds } = opCase;
+    if (!name.includes(wanted)) continue;
+    if (kinds && !kinds.includes(target.kind)) continue;
     seconds.set(name, await benchOp(opCase, target, reference!, bounds));
   }
   reportRatios(seconds);
+  reportAttention(seconds);
 }
 if ("decoder".includes(wanted)) await benchDecoder(bounds);
 if ("sparsity".includes(wanted)) await benchSparsity();

@@ -61,6 +61,7 @@ function resolveCacheDtype(
       return dtype === "f32" ? "f32" : "f16";
     case "f32":
     case "f16":
+    case "q8":
       return wanted;
     default:
       throw unknownCacheDtype(wanted satisfies never);
@@ -69,6 +70,6 @@ function resolveCacheDtype(
 
 function unknownCacheDtype(name: string): Error {
   return new InputError(
-    `Cannot load the model: "cacheDtype" is "${name}", wanted "f32", "f16" or "auto"`,
+    `Cannot load the model: "cacheDtype" is "${name}", wanted "f32", "f16", "q8" or "auto"`,
   );
 }

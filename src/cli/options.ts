@@ -31,7 +31,12 @@ const DEVICES: readonly NamedDeviceOption[] = [
   "reference",
 ];
 const DTYPES: readonly DtypeOption[] = ["auto", "f32", "f16", "q8", "q4"];
-const CACHE_DTYPES: readonly CacheDtypeOption[] = ["auto", "f32", "f16"];
+const CACHE_DTYPES: readonly CacheDtypeOption[] = [
+  "auto",
+  "f32",
+  "f16",
+  "q8",
+];
 const PER_LAYER_EMBEDDINGS: readonly PerLayerEmbeddingsOption[] = [
   "auto",
   "file",

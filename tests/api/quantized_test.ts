@@ -142,9 +142,13 @@ test("caches of quantised models are halves unless asked otherwise", async () =>
   const half = await kv({ dtype: "q4" });
   assert.ok(half < 0.51 * float, `${half} of ${float}`);
   assert.equal(await kv({ dtype: "f32", cacheDtype: "f16" }), half);
+  const bytes = await kv({ dtype: "f32", cacheDtype: "q8" });
+  // Heads of 16 have a scale of four bytes each.
+  const share = (16 + 4) / (16 * 4);
+  assert.ok(Math.abs(bytes / float - share) < 0.01, `${bytes} of ${float}`);
   await assert.rejects(
-    kv({ cacheDtype: "q8" as "f16" }),
-    (error) => error instanceof InputError && /"q8"/.test(error.message),
+    kv({ cacheDtype: "q4" as "f16" }),
+    (error) => error instanceof InputError && /"q4"/.test(error.message),
   );
 });
 

@@ -48,6 +48,8 @@ test("--cache-dtype decides the memory of the cache", SLOW, async () => {
   const [, whole] = await bytes("--cache-dtype", "f32", "--dtype", "q8");
   const [, half] = await bytes("--cache-dtype", "f16", "--dtype", "q8");
   assert.ok(half < 0.6 * whole, `${half} of ${whole} bytes`);
+  const [, quarter] = await bytes("--cache-dtype", "q8", "--dtype", "q8");
+  assert.ok(quarter < 0.65 * half, `${quarter} of ${half} bytes`);
   const automatic = await bytes("--cache-dtype", "auto", "--dtype", "q8");
   assert.deepEqual(automatic, ["f16", half]);
 });

@@ -63,7 +63,7 @@ test("wrong arguments are told in one line and a hint", SLOW, async () => {
       ["run", "-m", TINY, "--device", "gpu", "Hi"],
       /auto, wasm, webgpu, reference/,
     ],
-    [["chat", "-m", TINY, "--cache-dtype", "f64"], /auto, f32, f16/],
+    [["chat", "-m", TINY, "--cache-dtype", "f64"], /auto, f32, f16, q8/],
     [["run", "-m", TINY, "--per-layer-embeddings", "gpu", "Hi"], /auto, file/],
     [["info", "-m", TINY, "--dtype", "q2"], /auto, f32, f16, q8, q4/],
     [["run", "-m", TINY, "--threads", "0", "Hi"], /whole number of at least 1/],

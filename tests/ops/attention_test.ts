@@ -1,7 +1,7 @@
 // appendKv and attention: rings, windows, grouped heads, ragged batches.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { InputError } from "../../src/core/errors.ts";
+import { InputError, UnsupportedError } from "../../src/core/errors.ts";
 import type { KvSpec, Segment } from "../../src/ops/ops.ts";
 import type { Step, TestDevice, TestTensor } from "../testing.ts";
 import {
@@ -264,52 +264,117 @@ testParity(
   })),
 );
 
-for (const target of (await devices()).slice(1)) {
-  test(`stores of halves on ${target.name} hold what the reference holds`, async () => {
-    // A GPU in software takes seconds to compile a kernel.
-    const few = target.kind === "webgpu";
-    const scenarios = SCENARIOS.filter(({ window }) => window || !few);
-    for (const scenario of scenarios) {
-      const spec = { ...scenario.spec, dtype: "f16" } as const;
-      const halves = { ...scenario, spec };
-      const expected = await runScenario(reference, halves);
-      const found = await runScenario(target, halves);
-      found.forEach((step, i) =>
-        assertClose(step, expected[i]!, {
-          ...TOLERANCE,
-          label: `${scenario.label}, step ${i}`,
-        })
-      );
-    }
+/** How stores keep numbers that are not float32. */
+const SHORT_DTYPES = ["f16", "q8"] as const;
+
+for (const target of await devices()) {
+  for (const dtype of SHORT_DTYPES) {
+    if (target.kind === "webgpu" && dtype === "q8") continue;
+    testShort(target, dtype);
+  }
+}
+
+function testShort(target: TestDevice, dtype: typeof SHORT_DTYPES[number]) {
+  if (target !== reference) {
+    test(`stores of ${dtype} on ${target.name} hold what the reference holds`, async () => {
+      // A GPU in software takes seconds to compile a kernel.
+      const few = target.kind === "webgpu";
+      const scenarios = SCENARIOS.filter(({ window }) => window || !few);
+      for (const scenario of scenarios) {
+        const short = { ...scenario, spec: { ...scenario.spec, dtype } };
+        const expected = await runScenario(reference, short);
+        const found = await runScenario(target, short);
+        found.forEach((step, i) =>
+          assertClose(step, expected[i]!, {
+            ...TOLERANCE,
+            label: `${scenario.label}, step ${i}`,
+          })
+        );
+      }
+    });
+  }
+
+  test(`what ${dtype} cannot keep does not pass for a number on ${target.name}`, async () => {
+    const kv = { capacity: 8, kvHeads: 1, headDim: 4, dtype };
+    await using run = await oneKey(target, kv);
+    assertClose(await run.at(0, 2), [1, 1, 1, 1], { label: "a number" });
+    assert.ok((await run.at(1, NaN)).every(Number.isNaN));
+    assert.ok((await run.at(2, 2)).every(Number.isNaN));
+    assertClose(await run.at(0, 2), [1, 1, 1, 1], {
+      label: "another sequence",
+    });
+    assert.ok((await run.at(1, Infinity)).every(Number.isNaN));
   });
 }
 
+/** Attention of a row of ones over keys of four times a number, and values of ones. */
+async function oneKey(target: TestDevice, spec: KvSpec) {
+  const record = (
+    { ops, stores, upload }: Step<Record<never, never>>,
+    firstPosition: number,
+    value: number,
+  ) => {
+    const segments = [{ firstRow: 0, rows: 1, firstPosition }];
+    const x = upload(tensor([1, 1, 4], [value, 1, 1, 1]));
+    const q = upload(tensor([1, 1, 4], [1, 1, 1, 1]));
+    ops.appendKv(stores, segments, x, q);
+    const options = { heads: 1, window: undefined, scale: 1 };
+    return ops.attention(q, stores, segments, options);
+  };
+  const setup = await setUp(target, {
+    kv: [spec],
+    plan: (step) => void record(step, 0, 1),
+  });
+  return {
+    at: async (position: number, value: number) =>
+      (await setup.device.read([record(setup, position, value)]))[0]!,
+    [Symbol.asyncDispose]: () => setup.device[Symbol.asyncDispose](),
+  };
+}
+
 for (const target of await devices()) {
-  test(`what has no half does not pass for a number on ${target.name}`, async () => {
-    const spec = { capacity: 8, kvHeads: 1, headDim: 4, dtype: "f16" } as const;
-    const setup = await setUp(target, {
-      kv: [spec],
-      plan: (step) => void record(step, 0, 1),
+  if (target.kind === "webgpu") {
+    test("a GPU refuses stores of q8, and says what there is", async () => {
+      await using device = await target.create();
+      const spec = {
+        capacity: 8,
+        kvHeads: 1,
+        headDim: 4,
+        dtype: "q8",
+      } as const;
+      assert.throws(
+        () => device.reserveKv([spec]),
+        (error) =>
+          error instanceof UnsupportedError &&
+          /cacheDtype "f16".*device "wasm"/.test(error.message),
+      );
     });
-    function record(
-      { ops, stores, upload }: Pick<typeof setup, "ops" | "stores" | "upload">,
-      firstPosition: number,
-      value: number,
-    ) {
-      const segments = [{ firstRow: 0, rows: 1, firstPosition }];
-      const x = upload(tensor([1, 1, 4], [value, 1, 1, 1]));
-      const q = upload(tensor([1, 1, 4], [1, 1, 1, 1]));
-      ops.appendKv(stores, segments, x, q);
-      const options = { heads: 1, window: undefined, scale: 1 };
-      return ops.attention(q, stores, segments, options);
-    }
-    await using device = setup.device;
-    const run = async (position: number, value: number) =>
-      (await device.read([record(setup, position, value)]))[0]!;
-    assertClose(await run(0, 2), [1, 1, 1, 1], { label: "a number" });
-    assert.ok((await run(1, NaN)).every(Number.isNaN));
-    assert.ok((await run(2, 2)).every(Number.isNaN));
-    assertClose(await run(0, 2), [1, 1, 1, 1], { label: "another sequence" });
+    continue;
+  }
+  test(`a row of q8 is rounded to multiples of its own scale on ${target.name}`, async () => {
+    const kv = { capacity: 1, kvHeads: 3, headDim: 5, dtype: "q8" } as const;
+    const shape = [1, 3, 5];
+    // Scales 1, 0.5 and 0; ties go to even multiples.
+    const given = [127, 0.5, 1.5, -2.5, 3.4];
+    const values = [...given, ...given.map((x) => -x / 2), 0, 0, 0, 0, 0];
+    const kept = [127, 0, 2, -2, 3];
+    const x = tensor(shape, values);
+    const found = await runOps(target, {
+      kv: [kv],
+      record: ({ ops, stores, upload }) => {
+        const segments = [{ firstRow: 0, rows: 1, firstPosition: 0 }];
+        ops.appendKv(stores, segments, upload(x), upload(x));
+        // One key alone has the whole weight.
+        const options = { heads: 3, window: undefined, scale: 1 };
+        return ops.attention(upload(x), stores, segments, options);
+      },
+    });
+    const wanted = [...kept, ...kept.map((x) => -x / 2), 0, 0, 0, 0, 0];
+    assertClose(found.data, wanted, {
+      label: "values",
+      rtol: 1e-7,
+      atol: 1e-30,
+    });
   });
 }
 

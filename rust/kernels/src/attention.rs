@@ -22,6 +22,9 @@ const SUM_BLOCK: usize = 16;
 pub struct Store<'a, E> {
     pub k: &'a [E],
     pub v: &'a [E],
+    /// Of keys and of values, `[heads, capacity]` each where elements are
+    /// scaled, else none.
+    pub scales: [&'a [f32]; 2],
     pub heads: usize,
     pub capacity: usize,
     pub width: usize,
@@ -30,12 +33,14 @@ pub struct Store<'a, E> {
 impl<'a, E: Element> Store<'a, E> {
     /// Keys and values of one head.
     pub fn head(&self, head: usize, scale: f32) -> Keys<'a, E> {
-        let Store { k, v, heads, capacity, width } = *self;
+        let Store { k, v, scales, heads, capacity, width } = *self;
         assert!(head < heads);
+        let rows = if E::SCALED { head * capacity..(head + 1) * capacity } else { 0..0 };
         let first = head * capacity * width;
         Keys {
             k: &k[first..first + capacity * width],
             v: &v[first..v.len().min(first + capacity * width)],
+            scales: scales.map(|scales| &scales[rows.clone()]),
             capacity,
             width,
             scale,
@@ -47,9 +52,17 @@ impl<'a, E: Element> Store<'a, E> {
 pub struct Keys<'a, E> {
     k: &'a [E],
     v: &'a [E],
+    scales: [&'a [f32]; 2],
     capacity: usize,
     pub width: usize,
-    pub scale: f32,
+    scale: f32,
+}
+
+/// What sums of products with the keys of a block, and weights of its values,
+/// are multiplied with.
+pub struct Factors {
+    keys: [f32; BLOCK],
+    values: [f32; BLOCK],
 }
 
 /// Scores of a query for the positions of a block, then their weights.
@@ -93,14 +106,33 @@ impl<E: Element> Keys<'_, E> {
         while start < seen.end {
             let block = start / BLOCK * BLOCK;
             let end = seen.end.min(block + BLOCK);
-            let mut weights = scores(queries, start..end, self.scale, |first| self.tile(first));
+            let factors = self.factors(start..end, E::UNIT);
+            let mut weights = scores(queries, start..end, &factors, |first| self.tile(first));
             let kept = running.add(&mut weights);
-            let weights = side_by_side_weights(&weights, start - block..end - block, E::UNIT);
+            let weights = side_by_side_weights(&weights, start - block..end - block, &factors);
             let [early, late] = self.runs(start..end);
             add_values(weights.split(early.len() / self.width), [early, late], kept, out);
             start = end;
         }
         running.divide(out);
+    }
+
+    /// Factors of the block that holds `seen`, where values are over `unit`.
+    #[inline(always)]
+    pub fn factors(&self, seen: Range<usize>, unit: f32) -> Factors {
+        let mut factors = Factors { keys: [self.scale; BLOCK], values: [unit; BLOCK] };
+        if E::SCALED {
+            let block = seen.start / BLOCK * BLOCK;
+            for first in (seen.start / TILE * TILE..seen.end).step_by(TILE) {
+                let rows = first % self.capacity..first % self.capacity + TILE;
+                let [keys, values] = self.scales.map(|scales| &scales[rows.clone()]);
+                for i in 0..TILE {
+                    factors.keys[first - block + i] *= keys[i];
+                    factors.values[first - block + i] *= values[i];
+                }
+            }
+        }
+        factors
     }
 
     /// The eight keys from position `first` on.
@@ -119,24 +151,25 @@ impl<E: Element> Keys<'_, E> {
     }
 }
 
-/// Scores times `scale` of R queries for the block that holds `seen`, minus
-/// infinity where nothing is seen; `tile` gives eight keys.
+/// Scores of R queries for the block that holds `seen`, minus infinity where
+/// nothing is seen; `tile` gives eight keys.
 #[inline(always)]
 pub fn scores<'a, const R: usize, E: Element + 'a>(
     queries: &[[f32; R]],
     seen: Range<usize>,
-    scale: f32,
+    factors: &Factors,
     tile: impl Fn(usize) -> &'a [E],
 ) -> [Scores; R] {
     let mut scores = [[f32::NEG_INFINITY; BLOCK]; R];
     let block = seen.start / BLOCK * BLOCK;
     for first in (seen.start / TILE * TILE..seen.end).step_by(TILE) {
         let sums = tile_scores(queries, tile(first));
+        let (factors, _) = factors.keys[first - block..][..TILE].as_chunks::<LANES>();
         for r in 0..R {
             let scores = &mut scores[r][first - block..][..TILE];
             let (lanes, _) = scores.as_chunks_mut::<LANES>();
-            (sums[r][0] * F32x4::splat(scale)).store(&mut lanes[0]);
-            (sums[r][1] * F32x4::splat(scale)).store(&mut lanes[1]);
+            (sums[r][0] * F32x4::load(&factors[0])).store(&mut lanes[0]);
+            (sums[r][1] * F32x4::load(&factors[1])).store(&mut lanes[1]);
         }
     }
     for row in &mut scores {
@@ -197,14 +230,15 @@ impl<const R: usize> Weights<R> {
     }
 }
 
-/// Weights of the positions `seen` of a block, times `unit`.
+/// Weights of the positions `seen` of a block, times the factors of their values.
 #[inline(always)]
 pub fn side_by_side_weights<const R: usize>(
     weights: &[Scores; R],
     seen: Range<usize>,
-    unit: f32,
+    factors: &Factors,
 ) -> Weights<R> {
-    let all = core::array::from_fn(|s| core::array::from_fn(|r| weights[r][s] * unit));
+    let weight = |r: usize, s: usize| weights[r][s] * factors.values[s];
+    let all = core::array::from_fn(|s| core::array::from_fn(|r| weight(r, s)));
     Weights { all, seen }
 }
 
@@ -291,9 +325,8 @@ fn exponentials(scores: &mut Scores, maximum: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::append_kv::{append_keys, append_values};
     use crate::half::Half;
-    use crate::testing::{assert_close, random};
+    use crate::testing::{Rings, assert_close, kept, random};
 
     fn wanted(q: &[f32], k: &[f32], v: &[f32], scale: f32, out: &mut [f32]) {
         let width = q.len();
@@ -329,81 +362,94 @@ mod tests {
         }
     }
 
-    #[test]
-    fn matches_f64_over_a_ring() {
-        for (heads, kv_heads, width) in [(4, 2, 16), (5, 1, 7), (3, 3, 8), (8, 2, 12)] {
-            let (positions, window, capacity) = (75, 40, 48);
-            let row = kv_heads * width;
-            let (k, v) = (random(positions * row, 1), random(positions * row, 2));
-            let mut ring_k = vec![0.0; capacity * row];
-            let mut ring_v = vec![0.0; capacity * row];
-            append_keys(&k, kv_heads, width, 0, &mut ring_k);
-            append_values(&v, kv_heads, width, 0, &mut ring_v);
-            let (first, rows) = (72, 3);
-            let q = random(rows * heads * width, 3);
-            let store = Store { k: &ring_k, v: &ring_v, heads: kv_heads, capacity, width };
-            let seen = |row: usize| first + row + 1 - window..first + row + 1;
-            let mut out = vec![0.0; q.len()];
-            attention(&q, heads, store, 0.7, seen, &mut out);
-            for (i, found) in out.chunks(width).enumerate() {
-                let kv_head = i % heads * kv_heads / heads;
-                let pick = |x: &[f32]| -> Vec<f32> {
-                    let rows = seen(i / heads).map(|p| &x[p * row + kv_head * width..][..width]);
-                    rows.flatten().copied().collect()
+    fn check_over_a_ring<E: Element>() {
+        for (heads, kv_heads, width) in [(4, 2, 16), (5, 1, 7), (3, 3, 8), (8, 2, 12), (2, 1, 33)] {
+            for (positions, window, capacity) in [(75, 40, 48), (7, 5, 8), (41, 41, 48)] {
+                let row = kv_heads * width;
+                let (k, v) = (random(positions * row, 1), random(positions * row, 2));
+                let rings = Rings::<E>::new(&k, &v, [kv_heads, capacity, width]);
+                let (k, v) = (kept::<E>(&k, width), kept::<E>(&v, width));
+                let rows = 3;
+                let q = random(rows * heads * width, 3);
+                let seen = |row: usize| {
+                    let end = positions - rows + row + 1;
+                    end.saturating_sub(window)..end
                 };
-                let mut expected = vec![0.0; width];
-                wanted(&q[i * width..][..width], &pick(&k), &pick(&v), 0.7, &mut expected);
-                assert_close(found, &expected, 3e-6, "attention");
+                let mut out = vec![0.0; q.len()];
+                attention(&q, heads, rings.store(), 0.7, seen, &mut out);
+                for (i, found) in out.chunks(width).enumerate() {
+                    let kv_head = i % heads * kv_heads / heads;
+                    let pick = |x: &[f32]| -> Vec<f32> {
+                        let rows =
+                            seen(i / heads).map(|p| &x[p * row + kv_head * width..][..width]);
+                        rows.flatten().copied().collect()
+                    };
+                    let mut expected = vec![0.0; width];
+                    wanted(&q[i * width..][..width], &pick(&k), &pick(&v), 0.7, &mut expected);
+                    assert_close(found, &expected, 3e-6, "attention");
+                }
             }
         }
     }
 
     #[test]
-    fn halves_give_what_their_floats_give() {
-        let (heads, kv_heads, width, positions) = (8, 2, 12, 43);
-        let capacity = 48;
-        let row = kv_heads * width;
-        let halves = |seed| -> Vec<f32> {
-            let x = random(positions * row, seed);
-            x.iter().map(|x| half_to_f32(Half::from_f32(*x))).collect()
-        };
-        let (k, v, q) = (halves(1), halves(2), random(heads * width, 3));
-        fn run<E: Element>(
-            [q, k, v]: [&[f32]; 3],
-            [heads, kv_heads, width, capacity]: [usize; 4],
-        ) -> Vec<f32> {
-            let mut rings = [0, 1].map(|_| vec![E::ZERO; capacity * kv_heads * width]);
-            append_keys(k, kv_heads, width, 0, &mut rings[0]);
-            append_values(v, kv_heads, width, 0, &mut rings[1]);
-            let [k, v] = &rings;
-            let store = Store { k, v, heads: kv_heads, capacity, width };
-            let mut out = vec![0.0; q.len()];
-            attention(q, heads, store, 0.7, |_| 3..43, &mut out);
-            out
-        }
-        let sizes = [heads, kv_heads, width, capacity];
-        assert_eq!(run::<Half>([&q, &k, &v], sizes), run::<f32>([&q, &k, &v], sizes));
+    fn matches_f64_over_a_ring() {
+        check_over_a_ring::<f32>();
+        check_over_a_ring::<Half>();
+        check_over_a_ring::<i8>();
     }
 
-    fn half_to_f32(half: Half) -> f32 {
-        Half::load(&[half; TILE])[0].lanes()[0] * Half::UNIT
+    #[test]
+    fn halves_give_what_their_floats_give() {
+        let (heads, kv_heads, width, positions) = (8, 2, 12, 43);
+        let sizes = [kv_heads, 48, width];
+        let halves = |seed| kept::<Half>(&random(positions * kv_heads * width, seed), width);
+        let (k, v, q) = (halves(1), halves(2), random(heads * width, 3));
+        let mut found = vec![0.0; q.len()];
+        let mut wanted = found.clone();
+        let rings = Rings::<Half>::new(&k, &v, sizes);
+        attention(&q, heads, rings.store(), 0.7, |_| 3..43, &mut found);
+        let rings = Rings::<f32>::new(&k, &v, sizes);
+        attention(&q, heads, rings.store(), 0.7, |_| 3..43, &mut wanted);
+        assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn a_scale_that_is_no_number_reaches_who_sees_its_row() {
+        let (width, positions) = (9, 11);
+        let clean = random(positions * width, 1);
+        for bad in [f32::NAN, f32::INFINITY] {
+            let mut dirty = clean.clone();
+            dirty[5 * width] = bad;
+            for (k, v) in [(&clean, &dirty), (&dirty, &clean)] {
+                let rings = Rings::<i8>::new(k, v, [1, 16, width]);
+                for (seen, is_number) in [(0..6, false), (5..9, false), (6..11, true), (0..5, true)]
+                {
+                    let mut out = vec![0.0; width];
+                    attention(&clean[..width], 1, rings.store(), 1.0, |_| seen.clone(), &mut out);
+                    assert!(out.iter().all(|x| x.is_finite() == is_number), "{bad}, {seen:?}");
+                    assert!(is_number || out.iter().all(|x| x.is_nan()), "{bad}, {seen:?}");
+                }
+            }
+        }
     }
 
     #[test]
     fn heads_computed_together_or_alone_agree() {
-        let (heads, width, keys) = (4, 10, 70);
-        let (q, k, v) =
-            (random(heads * width, 1), random(keys * width, 2), random(keys * width, 3));
-        let capacity = 72;
-        let mut tiles = vec![f32::NAN; capacity * width];
-        append_keys(&k, 1, width, 0, &mut tiles);
-        let store = Store { k: &tiles, v: &v, heads: 1, capacity, width };
-        let mut all = vec![0.0; q.len()];
-        attention(&q, heads, store, 1.0, |_| 0..keys, &mut all);
-        for (q, wanted) in q.chunks(width).zip(all.chunks(width)) {
-            let mut alone = vec![0.0; width];
-            attention(q, 1, store, 1.0, |_| 0..keys, &mut alone);
-            assert_eq!(alone, wanted);
+        fn check<E: Element>() {
+            let (heads, width, keys) = (4, 10, 70);
+            let (q, k, v) =
+                (random(heads * width, 1), random(keys * width, 2), random(keys * width, 3));
+            let rings = Rings::<E>::new(&k, &v, [1, 72, width]);
+            let mut all = vec![0.0; q.len()];
+            attention(&q, heads, rings.store(), 1.0, |_| 0..keys, &mut all);
+            for (q, wanted) in q.chunks(width).zip(all.chunks(width)) {
+                let mut alone = vec![0.0; width];
+                attention(q, 1, rings.store(), 1.0, |_| 0..keys, &mut alone);
+                assert_eq!(alone, wanted);
+            }
         }
+        check::<f32>();
+        check::<i8>();
     }
 }

@@ -2,7 +2,9 @@
 //! once and meets all rows while it is in the cache. Each row is summed as if
 //! it were alone.
 
-use crate::attention::{BLOCK, GROUP, Keys, Running, add_values, scores, side_by_side_weights};
+use crate::attention::{
+    BLOCK, Factors, GROUP, Keys, Running, add_values, scores, side_by_side_weights,
+};
 use crate::half::Element;
 use crate::rows::RowsMut;
 use crate::simd::{F32x4, LANES};
@@ -73,6 +75,7 @@ fn attend_group<'a, E: Element>(
         let at = (here.start - block) * width;
         unpack(early, &mut values[at..]);
         unpack(late, &mut values[at + early.len()..]);
+        let factors = keys.factors(here, 1.0);
         let queries = all_queries.as_chunks::<GROUP>().0.chunks_exact(width);
         for ((row, queries), running) in (0..rows).zip(queries).zip(&mut running) {
             let seen = within(seen(row));
@@ -83,7 +86,7 @@ fn attend_group<'a, E: Element>(
                     queries,
                     floats,
                     seen,
-                    keys.scale,
+                    &factors,
                     running,
                     &mut out.row(row)[columns.clone()],
                 );
@@ -101,16 +104,16 @@ fn add_block(
     queries: &[[f32; GROUP]],
     [tiles, values]: [&[f32]; 2],
     seen: Range<usize>,
-    scale: f32,
+    factors: &Factors,
     running: &mut Running<GROUP>,
     out: &mut [f32],
 ) {
     let width = queries.len();
     let tile = |first: usize| &tiles[first * width..][..TILE * width];
-    let mut weights = scores(queries, seen.clone(), scale, tile);
+    let mut weights = scores(queries, seen.clone(), factors, tile);
     let kept = running.add(&mut weights);
     let values = &values[seen.start * width..seen.end * width];
-    let weights = side_by_side_weights(&weights, seen.clone(), 1.0);
+    let weights = side_by_side_weights(&weights, seen.clone(), factors);
     add_values(weights.split(seen.len()), [values, &[]], kept, out);
 }
 
@@ -138,20 +141,16 @@ fn floats<E: Element>(from: &[E; TILE]) -> [f32; TILE] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::append_kv::{append_keys, append_values};
-    use crate::attention::Store;
     use crate::half::Half;
-    use crate::testing::random;
+    use crate::testing::{Rings, random};
 
     fn check<E: Element>() {
         for (heads, kv_heads, width) in [(8, 2, 16), (10, 2, 7), (4, 1, 12), (3, 3, 8)] {
             let (positions, window, capacity) = (75, 40, 48);
             let row = kv_heads * width;
-            let mut rings = [1, 2].map(|_| vec![E::ZERO; capacity * row]);
-            append_keys(&random(positions * row, 1), kv_heads, width, 0, &mut rings[0]);
-            append_values(&random(positions * row, 2), kv_heads, width, 0, &mut rings[1]);
-            let [k, v] = &rings;
-            let store = Store { k, v, heads: kv_heads, capacity, width };
+            let [k, v] = [1, 2].map(|seed| random(positions * row, seed));
+            let rings = Rings::<E>::new(&k, &v, [kv_heads, capacity, width]);
+            let store = rings.store();
             let size = heads / kv_heads * width;
             let stride = heads * width;
             for rows in [1, 2, 5, 8] {
@@ -182,5 +181,6 @@ mod tests {
     fn rows_together_have_the_bits_of_rows_alone() {
         check::<f32>();
         check::<Half>();
+        check::<i8>();
     }
 }

@@ -101,6 +101,12 @@ impl Bits {
         Self(imp::dot_i16(self.0, rhs.0))
     }
 
+    /// Eight bytes with their signs as numbers.
+    #[inline(always)]
+    pub fn bytes_to_f32(from: &[i8; 8]) -> [F32x4; 2] {
+        imp::bytes_to_f32(from).map(F32x4::from_vector)
+    }
+
     /// 32-bit lanes as numbers.
     #[inline(always)]
     pub fn to_f32(self) -> F32x4 {

@@ -110,6 +110,10 @@ pub fn dot_i8(x: Vector, w: Vector) -> Vector {
     from_i16(from_fn(|i| product(2 * i) + product(2 * i + 1)))
 }
 
+pub fn bytes_to_f32(from: &[i8; 8]) -> [[f32; 4]; 2] {
+    from_fn(|half| from_fn(|i| from[4 * half + i].into()))
+}
+
 pub fn to_f32(v: Vector) -> [f32; 4] {
     to_i32(v).map(|x| x as f32)
 }

@@ -78,6 +78,13 @@ pub fn dot_i16(a: v128, b: v128) -> v128 {
 }
 
 #[inline(always)]
+pub fn bytes_to_f32(from: &[i8; 8]) -> [v128; 2] {
+    // SAFETY: the array has 8 bytes; the load needs no alignment.
+    let v = unsafe { i16x8_load_extend_i8x8(from.as_ptr()) };
+    [i32x4_extend_low_i16x8(v), i32x4_extend_high_i16x8(v)].map(to_f32)
+}
+
+#[inline(always)]
 pub fn to_f32(v: v128) -> v128 {
     f32x4_convert_i32x4(v)
 }

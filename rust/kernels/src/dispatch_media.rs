@@ -119,7 +119,7 @@ unsafe fn run_multi_query_attention(c: &Command, chunk: u32) {
     // SAFETY: the caller's promise.
     unsafe {
         let (k, v) = (c.slice::<f32>(1, 0, capacity * width), c.slice(2, 0, keys * width));
-        let store = Store { k, v, heads: 1, capacity, width };
+        let store = Store { k, v, scales: [&[]; 2], heads: 1, capacity, width };
         let q = c.slice(0, units.start * row, units.len() * row);
         let out = c.slice_mut(3, units.start * row, units.len() * row);
         let room = c.slice_mut(4, 0, GROUP * width);

@@ -2,7 +2,7 @@
 //! decoder: arguments to slices to kernels.
 
 use crate::altup::{Streams, add_to_streams, altup_correct, altup_predict, mean_streams};
-use crate::append_kv::{append_keys, append_values};
+use crate::append_kv::{Ring, append_keys, append_values};
 use crate::attention::{GROUP, Store};
 use crate::attention_rows::{ROWS, attention_rows, room_size};
 use crate::command::Command;
@@ -161,18 +161,24 @@ unsafe fn run_rope(c: &Command, chunk: u32) {
     }
 }
 
+/// How stores keep their elements: a number of a command.
+const FLOATS: usize = 0;
+const HALVES: usize = 1;
+
 /// Arguments: rows, ring, number of rows, heads, width, position, capacity,
-/// whether they are keys, for halves the poison or 0. One unit.
+/// whether they are keys, how they are kept, for halves the poison. One unit.
 #[inline(never)]
 unsafe fn run_append_kv(c: &Command) {
     let [heads, width] = c.sizes(3);
     // SAFETY: the caller's promise.
     unsafe {
         let rows = c.slice(0, 0, c.size(2) * heads * width);
-        if c.size(8) == 0 {
-            return append::<f32>(c, rows, [heads, width]);
+        match c.size(8) {
+            FLOATS => return append::<f32>(c, rows, [heads, width]),
+            HALVES => {}
+            _ => return append::<i8>(c, rows, [heads, width]),
         }
-        let poison = &mut c.slice_mut::<f32>(8, 0, 1)[0];
+        let poison = &mut c.slice_mut::<f32>(9, 0, 1)[0];
         // A sequence begins with its keys.
         if c.size(5) == 0 && c.size(7) == 1 {
             *poison = 0.0;
@@ -186,24 +192,41 @@ unsafe fn run_append_kv(c: &Command) {
 
 unsafe fn append<E: Element>(c: &Command, rows: &[f32], [heads, width]: [usize; 2]) {
     let append = if c.size(7) == 1 { append_keys } else { append_values };
+    let places = c.size(6) * heads;
     // SAFETY: the caller's promise.
-    let ring = unsafe { c.slice_mut::<E>(1, 0, c.size(6) * heads * width) };
+    let ring = unsafe {
+        let elements = c.slice_mut::<E>(1, 0, places * width);
+        Ring {
+            elements,
+            scales: c.slice_mut(1, scales_at::<E>(places, width), scales::<E>(places)),
+        }
+    };
     append(rows, heads, width, c.size(5), ring);
 }
 
+/// Scales of so many places.
+fn scales<E: Element>(places: usize) -> usize {
+    if E::SCALED { places } else { 0 }
+}
+
+/// Where they begin, in f32s: behind the elements, of whole tiles.
+fn scales_at<E: Element>(places: usize, width: usize) -> usize {
+    size_of::<E>() * places * width / size_of::<f32>()
+}
+
 /// Arguments: q, k, v, out, room for a group of heads, heads, width, KV heads,
-/// capacity, position of row 0, window or 0, scale, for halves the poison or 0:
-/// what is no half is NaN in every result; rows. Units: blocks of [`ROWS`]
-/// rows, for each KV head.
+/// capacity, position of row 0, window or 0, scale, rows, how keys and values
+/// are kept, for halves the poison: what is no half is NaN in every result.
+/// Units: blocks of [`ROWS`] rows, for each KV head.
 #[inline(never)]
 unsafe fn run_attention(c: &Command, chunk: u32) {
     // SAFETY: the caller's promise.
     unsafe {
-        if c.size(12) == 0 {
-            return attend::<f32>(c, chunk, false);
+        match c.size(13) {
+            FLOATS => attend::<f32>(c, chunk, false),
+            HALVES => attend::<Half>(c, chunk, c.slice::<f32>(14, 0, 1)[0].is_nan()),
+            _ => attend::<i8>(c, chunk, false),
         }
-        let is_poisoned = c.slice::<f32>(12, 0, 1)[0].is_nan();
-        attend::<Half>(c, chunk, is_poisoned);
     }
 }
 
@@ -217,12 +240,14 @@ unsafe fn attend<E: Element>(c: &Command, chunk: u32, is_poisoned: bool) {
         let start = if window == 0 { 0 } else { end.saturating_sub(window) };
         start..end
     };
-    let (rows, stride) = (c.size(13), heads * width);
+    let (rows, stride) = (c.size(12), heads * width);
+    let places = kv_heads * capacity;
     // SAFETY: the caller's promise.
     unsafe {
-        let k = c.slice::<E>(1, 0, kv_heads * capacity * width);
-        let v = c.slice(2, 0, kv_heads * capacity * width);
-        let store = Store { k, v, heads: kv_heads, capacity, width };
+        let [k, v] = [1, 2].map(|i| c.slice::<E>(i, 0, places * width));
+        let at = scales_at::<E>(places, width);
+        let scales = [1, 2].map(|i| c.slice(i, at, scales::<E>(places)));
+        let store = Store { k, v, scales, heads: kv_heads, capacity, width };
         let room = c.slice_mut(4, 0, if rows == 1 { GROUP * width } else { room_size(width) });
         for unit in units {
             let (first, head) = (unit / kv_heads * ROWS, unit % kv_heads);

@@ -1,10 +1,18 @@
-//! What key-value stores hold: floats, or halves, which are read as floats of
-//! another unit so that a shift and a mask are all it takes.
+//! What key-value stores hold: floats, halves, which are read as floats of
+//! another unit so that a shift and a mask are all it takes, or bytes with a
+//! scale for each row (`bytes.rs`).
 
 use crate::bits::Bits;
 use crate::scale::half_from_f32;
 use crate::simd::{F32x4, LANES};
 use crate::tile::TILE;
+
+/// What the elements of a row are multiples of.
+pub struct RowScale {
+    pub scale: f32,
+    /// What numbers are multiplied with before they become elements.
+    pub inverse: f32,
+}
 
 /// An element of a store.
 pub trait Element: Copy {
@@ -12,8 +20,17 @@ pub trait Element: Copy {
     const ZERO: Self;
     /// What loaded values must be multiplied with, a power of two.
     const UNIT: f32;
+    /// Whether each row of a head has a scale.
+    const SCALED: bool = false;
 
-    /// The nearest there is; infinity where it is too large.
+    /// The scale of a row of a head.
+    #[inline(always)]
+    fn row_scale(_row: &[f32]) -> RowScale {
+        RowScale { scale: 1.0, inverse: 1.0 }
+    }
+
+    /// The nearest there is to a number times the inverse of its row's scale;
+    /// infinity where it is too large.
     fn from_f32(x: f32) -> Self;
 
     /// Eight elements over [`Self::UNIT`].

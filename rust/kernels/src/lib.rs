@@ -14,6 +14,7 @@ mod attention_rows;
 mod avg_pool2d;
 mod bits;
 mod bounds;
+mod bytes;
 mod command;
 #[cfg(target_arch = "wasm32")]
 mod constant;

@@ -68,13 +68,22 @@ pub fn div(a: v128, b: v128) -> v128 {
     f32x4_div(a, b)
 }
 
+// Where relaxed SIMD is there, the compiler makes relaxed_min(a, b) of
+// pmin(a, b), which loses a NaN in `a` on x86: its instruction gives the second
+// operand where one is NaN, or where both are zeros. So `a` comes second.
 #[inline(always)]
 pub fn min(a: v128, b: v128) -> v128 {
+    #[cfg(target_feature = "relaxed-simd")]
+    return f32x4_relaxed_min(b, a);
+    #[cfg(not(target_feature = "relaxed-simd"))]
     f32x4_pmin(a, b)
 }
 
 #[inline(always)]
 pub fn max(a: v128, b: v128) -> v128 {
+    #[cfg(target_feature = "relaxed-simd")]
+    return f32x4_relaxed_max(b, a);
+    #[cfg(not(target_feature = "relaxed-simd"))]
     f32x4_pmax(a, b)
 }
 

@@ -2,11 +2,7 @@
 // addresses are settled when the step is planned and the memory is taken.
 import { InputError } from "../../core/errors.ts";
 import { formatShape, numel, type Shape } from "../../core/shape.ts";
-import {
-  type CacheDtype,
-  STORAGE_BYTES,
-  type WeightFormat,
-} from "../../core/dtype.ts";
+import type { CacheDtype, WeightFormat } from "../../core/dtype.ts";
 import {
   canQuantize,
   type WeightKind,
@@ -163,7 +159,17 @@ export class WasmWeight implements Weight {
 /** An f32 behind the rings of halves: NaN where one of their values had no half. */
 export const POISON_BYTES = 4;
 
-/** A ring of keys and one of values, `[K, rows, H]` each; keys in tiles of eight rows. */
+/** Bytes of an element of a ring. */
+const RING_ELEMENT_BYTES: Readonly<Record<CacheDtype, number>> = {
+  f32: 4,
+  f16: 2,
+  q8: 1,
+};
+
+/**
+ * A ring of keys and one of values, `[K, rows, H]` each; keys in tiles of eight
+ * rows. Behind the elements of a ring of bytes are its scales, f32 `[K, rows]`.
+ */
 export class WasmKvStore implements KvStore {
   readonly kvStore = true;
   readonly capacity: number;
@@ -192,8 +198,10 @@ export function ringRows({ capacity }: KvSpec): number {
   return Math.ceil(capacity / TILE) * TILE;
 }
 
-/** Bytes of the keys of a store, and of its values. */
+/** Bytes of the keys of a store with their scales, and of its values. */
 export function ringBytes(spec: KvSpec): number {
-  const elements = ringRows(spec) * spec.kvHeads * spec.headDim;
-  return STORAGE_BYTES[spec.dtype ?? "f32"] * elements;
+  const { kvHeads, headDim, dtype = "f32" } = spec;
+  const scaleBytes = dtype === "q8" ? F32_BYTES : 0;
+  const rowBytes = RING_ELEMENT_BYTES[dtype] * headDim + scaleBytes;
+  return ringRows(spec) * kvHeads * rowBytes;
 }

@@ -1,6 +1,7 @@
 // What the WebGPU device hands out: tensors of a step and key-value stores, and
 // the memory behind them.
-import { type CacheDtype, STORAGE_BYTES } from "../../core/dtype.ts";
+import { type FloatCacheDtype, STORAGE_BYTES } from "../../core/dtype.ts";
+import { UnsupportedError } from "../../core/errors.ts";
 import type { Shape } from "../../core/shape.ts";
 import type { KvSpec, KvStore, Tensor } from "../../ops/ops.ts";
 import { kvWidth } from "./kernels/kv_store.ts";
@@ -95,7 +96,7 @@ export class WebGpuKvStore implements KvStore {
   readonly capacity: number;
   readonly kvHeads: number;
   readonly headDim: number;
-  readonly dtype: CacheDtype;
+  readonly dtype: FloatCacheDtype;
   readonly keys: Region;
   readonly values: Region;
   /** The device it belongs to. */
@@ -112,15 +113,26 @@ export class WebGpuKvStore implements KvStore {
     this.capacity = spec.capacity;
     this.kvHeads = spec.kvHeads;
     this.headDim = spec.headDim;
-    this.dtype = spec.dtype ?? "f32";
+    this.dtype = dtypeOf(spec);
     this.keys = keys;
     this.values = values;
   }
 }
 
-/** Bytes of the keys of a store, and of its values. */
-export function ringBytes(
-  { capacity, kvHeads, headDim, dtype = "f32" }: KvSpec,
-): number {
-  return STORAGE_BYTES[dtype] * capacity * kvHeads * kvWidth(headDim);
+/**
+ * Bytes of the keys of a store, and of its values.
+ *
+ * @throws {UnsupportedError} Where it is to hold bytes.
+ */
+export function ringBytes(spec: KvSpec): number {
+  const { capacity, kvHeads, headDim } = spec;
+  return STORAGE_BYTES[dtypeOf(spec)] * capacity * kvHeads * kvWidth(headDim);
+}
+
+function dtypeOf({ dtype = "f32" }: KvSpec): FloatCacheDtype {
+  if (dtype !== "q8") return dtype;
+  throw new UnsupportedError(
+    'Cannot keep keys and values as "q8" on a GPU: use the cacheDtype "f16", ' +
+      'or the device "wasm"',
+  );
 }

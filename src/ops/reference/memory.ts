@@ -190,12 +190,35 @@ export class ReferenceKvStore implements KvStore {
 
   private kept(x: Float32Array): Float32Array {
     if (this.dtype === "f32") return x;
+    if (this.dtype === "q8") return multiplesOfScales(x, this.headDim);
     // What has no half must not pass for a large number.
     return x.map((value) => {
       const half = halfValue(halfBits(value));
       return Number.isFinite(half) ? half : NaN;
     });
   }
+}
+
+/** What signed bytes keep of rows, which have a scale of `largest / 127` each. */
+function multiplesOfScales(x: Float32Array, width: number): Float32Array {
+  const out = new Float32Array(x.length);
+  for (let first = 0; first < x.length; first += width) {
+    const row = x.subarray(first, first + width);
+    const largest = row.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+    // What is not finite makes its whole row NaN.
+    const scale = Number.isFinite(largest) ? Math.fround(largest / 127) : NaN;
+    const inverse = Math.fround(127 / largest);
+    // Numbers too small for an inverse are zeros.
+    const factor = Number.isFinite(inverse) ? inverse : 0;
+    row.forEach((x, i) => out[first + i] = roundToEven(x * factor) * scale);
+  }
+  return out;
+}
+
+/** The nearest whole number to a float32 below 2^22, ties to even. */
+function roundToEven(x: number): number {
+  const magic = 3 * 2 ** 22;
+  return Math.fround(Math.fround(x) + magic) - magic;
 }
 
 /** Bytes of keys and values of a store. */

@@ -66,6 +66,38 @@ for (const format of ["q8", "q4"] as const) {
   });
 }
 
+/** What functions of an element make of what is no ordinary number. */
+async function odd(module: WebAssembly.Module): Promise<Float32Array[]> {
+  await using device = await createWasmDevice({
+    platform: testPlatform,
+    module,
+  });
+  const { ops } = device;
+  const record = () => {
+    const values = Float32Array.of(NaN, -Infinity, Infinity, -0, 200, NaN);
+    const x = device.upload(values, [1, 6]);
+    return [ops.tanh(x), ops.softcap(x, 30), ops.silu(x), ops.gelu(x)];
+  };
+  device.plan(record);
+  await device.allocate();
+  return await device.read(record());
+}
+
+test(
+  "both builds keep NaN, and agree about zeros and infinity",
+  { skip: !hasRelaxed && "no relaxed SIMD here" },
+  async () => {
+    const found = await odd(await WebAssembly.compile(relaxed));
+    for (const values of found) {
+      assert.ok(
+        Number.isNaN(values[0]) && Number.isNaN(values[5]),
+        `${values}`,
+      );
+    }
+    assert.deepEqual(found, await odd(await WebAssembly.compile(plain)));
+  },
+);
+
 test("a module that is no kernel module is refused", async () => {
   // The header alone is a module without exports.
   const module = await WebAssembly.compile(plain.slice(0, 8));

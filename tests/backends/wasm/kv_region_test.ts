@@ -27,6 +27,13 @@ test("halves take half the room, and a place for their poison", () => {
   assert.equal(region.bytes, 24 * 8 * 2 * 2 + 64);
 });
 
+test("bytes take a quarter of the room, and a scale for each key and value", () => {
+  const region = new KvRegion();
+  region.reserve([{ capacity: 20, kvHeads: 3, headDim: 7, dtype: "q8" }]);
+  // 24 rows, in whole tiles, are 1056 bytes: not quite whole lines of 64.
+  assert.equal(region.bytes, Math.ceil(24 * 3 * (7 + 4) * 2 / 64) * 64);
+});
+
 test("a region joins places that were given back", () => {
   const region = new KvRegion();
   region.reserve([SMALL, SMALL, SMALL]);

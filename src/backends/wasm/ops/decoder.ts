@@ -1,4 +1,5 @@
 // The text decoder's operations.
+import type { CacheDtype } from "../../../core/dtype.ts";
 import { numel } from "../../../core/shape.ts";
 import type { AttentionOptions, Ops, Segment } from "../../../ops/ops.ts";
 import { shapes } from "../../../ops/shapes.ts";
@@ -36,6 +37,10 @@ const ROOM_HEADS = ROW_BLOCK * HEAD_GROUP + 2 * 32;
 /** What `appendKv` is given. */
 export const KEYS = 1;
 const VALUES = 0;
+/** How keys and values are kept, as in rust/kernels/src/dispatch_text.rs. */
+const KEPT_AS: Readonly<Record<CacheDtype, number>> = { f32: 0, f16: 1, q8: 2 };
+/** What `appendKv` is told of memory that holds floats: how, and no poison. */
+export const AS_FLOATS: readonly number[] = [KEPT_AS.f32, 0];
 
 /** The text decoder's operations. */
 export function decoderOps(r: Recorder): DecoderOps {
@@ -95,14 +100,14 @@ function appendRing(
     firstPosition,
     ringRows(store),
     ring === 0 ? KEYS : VALUES,
-    poisonOf(r, store),
+    ...keptAs(r, store),
   );
 }
 
-/** Address of what tells that a half is none; 0 where the store has floats. */
-function poisonOf(r: Recorder, store: WasmKvStore): number {
-  if (store.dtype === "f32") return 0;
-  return r.bases.kv + store.offset + 2 * ringBytes(store);
+/** How a store keeps its elements, and for halves the address of what tells that one is none. */
+function keptAs(r: Recorder, store: WasmKvStore): readonly number[] {
+  const poison = r.bases.kv + store.offset + 2 * ringBytes(store);
+  return [KEPT_AS[store.dtype], store.dtype === "f16" ? poison : 0];
 }
 
 function attend(
@@ -130,7 +135,7 @@ function attend(
     .tensor(r.view(out, shape, firstRow * size))
     .scratch((rows === 1 ? HEAD_GROUP : ROOM_HEADS) * headDim * F32_BYTES)
     .sizes(heads, headDim, kvHeads, ringRows(store), firstPosition, window ?? 0)
-    .number(scale).sizes(poisonOf(r, store), rows);
+    .number(scale).sizes(rows, ...keptAs(r, store));
 }
 
 function streamOps(

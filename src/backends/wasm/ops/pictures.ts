@@ -12,7 +12,7 @@ import {
   type WasmWeight,
 } from "../tensors.ts";
 import { multiply } from "./data.ts";
-import { ATTENTION_COST, HEAD_GROUP, KEYS } from "./decoder.ts";
+import { AS_FLOATS, ATTENTION_COST, HEAD_GROUP, KEYS } from "./decoder.ts";
 import { attendQuantized, convolveQuantized } from "./quantized_pictures.ts";
 import { COPY_COST, MULTIPLY_ADD_COST, rowWork, workOf } from "./rows.ts";
 import { placesOfChunk, windows } from "./windows.ts";
@@ -77,7 +77,8 @@ export function pictureOps(r: Recorder): PictureOps {
         units: width === 0 ? 0 : 1,
         unitCost: keys * width,
       })
-        .tensor(inputs[1]).buffer(tiles).sizes(keys, 1, width, 0, places, KEYS);
+        .tensor(inputs[1]).buffer(tiles)
+        .sizes(keys, 1, width, 0, places, KEYS, ...AS_FLOATS);
       const out = r.output(shape);
       const cost = heads * width * keys * ATTENTION_COST;
       r.begin(OP.multiQueryAttention, workOf(cost === 0 ? 0 : rows, cost))

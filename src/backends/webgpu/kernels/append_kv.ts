@@ -1,4 +1,4 @@
-import type { CacheDtype } from "../../../core/dtype.ts";
+import type { FloatCacheDtype } from "../../../core/dtype.ts";
 import { kvStoreWgsl } from "./kv_store.ts";
 
 /**
@@ -10,7 +10,7 @@ import { kvStoreWgsl } from "./kv_store.ts";
  * Dispatch: `rows * K * ceil(H / 4)` threads in workgroups of 64, in a grid of
  * any width.
  */
-export function appendKvWgsl(dtype: CacheDtype, lanes: 1 | 4): string {
+export function appendKvWgsl(dtype: FloatCacheDtype, lanes: 1 | 4): string {
   const elem = lanes === 4 ? "vec4f" : "f32";
   return `${kvStoreWgsl(dtype)}
 @group(0) @binding(0) var<storage, read> k: array<${elem}>;

@@ -1,4 +1,4 @@
-import type { CacheDtype } from "../../../core/dtype.ts";
+import type { FloatCacheDtype } from "../../../core/dtype.ts";
 import { kvStoreWgsl, kvWidth } from "./kv_store.ts";
 
 /** Threads of a workgroup of `attention`: four for each key of a tile. */
@@ -16,7 +16,7 @@ export interface AttentionKernel {
   /** Query heads of a key-value head, N / K. */
   readonly shared: number;
   /** How the store keeps keys and values. */
-  readonly dtype: CacheDtype;
+  readonly dtype: FloatCacheDtype;
   /** Whether several workgroups divide the keys of a row. */
   readonly split: boolean;
 }

@@ -1,4 +1,4 @@
-import type { CacheDtype } from "../../../core/dtype.ts";
+import type { FloatCacheDtype } from "../../../core/dtype.ts";
 
 /**
  * WGSL of the elements of key-value stores: rings `[capacity, K, ceil(H / 4)]`
@@ -9,7 +9,7 @@ import type { CacheDtype } from "../../../core/dtype.ts";
  * two in a word, which needs no shader-f16, and are read with sums in f32. They
  * are rounded to the nearest, ties to even; what has no finite half is NaN.
  */
-export function kvStoreWgsl(dtype: CacheDtype): string {
+export function kvStoreWgsl(dtype: FloatCacheDtype): string {
   if (dtype === "f32") {
     return `
 alias KvVector = vec4f;

@@ -1,5 +1,5 @@
 // Key-value stores, the decoder's attention, and that of pictures.
-import type { CacheDtype } from "../../../core/dtype.ts";
+import type { FloatCacheDtype } from "../../../core/dtype.ts";
 import { InputError } from "../../../core/errors.ts";
 import type { AttentionOptions, Ops, Segment } from "../../../ops/ops.ts";
 import { shapes } from "../../../ops/shapes.ts";
@@ -216,7 +216,7 @@ function codeOf(key: string, make: () => string): string {
   return code;
 }
 
-function appendKvCode(dtype: CacheDtype, lanes: 1 | 4): string {
+function appendKvCode(dtype: FloatCacheDtype, lanes: 1 | 4): string {
   return codeOf(`append,${dtype},${lanes}`, () => appendKvWgsl(dtype, lanes));
 }
 

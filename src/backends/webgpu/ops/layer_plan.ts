@@ -1,6 +1,6 @@
 // What does not change about a decoder layer from step to step: where its
 // weights lie and which kernels it has.
-import type { CacheDtype } from "../../../core/dtype.ts";
+import type { FloatCacheDtype } from "../../../core/dtype.ts";
 import type { LayerConfig, LayerWeights } from "../../../ops/decoder_layer.ts";
 import type { Weight } from "../../../ops/ops.ts";
 import type { SubgroupFeatures } from "../features.ts";
@@ -62,7 +62,7 @@ export class LayerPlan {
     );
   }
 
-  attend(dtype: CacheDtype): LayerKernel {
+  attend(dtype: FloatCacheDtype): LayerKernel {
     return this.kernels.get(
       `attend ${dtype}`,
       () => attendKernel(this.shape, dtype),
