@@ -80,6 +80,20 @@ export interface RecordedDispatch extends Dispatch {
   readonly paramsBuffer: StepBuffer | undefined;
 }
 
+/**
+ * Dispatches in a row that a later step can repeat at the same place: with the
+ * same inputs, whose objects are the same where that step is like the one before.
+ */
+export interface RecordedPart {
+  /** Dispatches and results before it. */
+  readonly at: number;
+  readonly resultsAt: number;
+  readonly dispatches: RecordedDispatch[];
+  readonly results: readonly StepBuffer[];
+  /** Last uses of its results, and of others' results, by it. */
+  readonly uses: readonly (readonly [buffer: StepBuffer, last: number])[];
+}
+
 /** Records dispatches and the buffers they use. */
 export class Recorder {
   /** Whether the step is recorded for its memory needs alone. */
@@ -89,6 +103,8 @@ export class Recorder {
   /** What the weights and stores of this device carry. */
   readonly device: symbol = Symbol("device");
   readonly uploads: Uploads = new Uploads();
+  /** Changes when results get other memory than they had in an earlier step. */
+  placement = 0;
   /** What earlier steps were encoded as, see step.ts. */
   readonly encoded: EncodedDispatch[] = [];
   /** Weights that operations want in one buffer. */
@@ -97,8 +113,12 @@ export class Recorder {
   private op = "";
   private recorded: RecordedDispatch[] = [];
   private results: StepBuffer[] = [];
+  /** Results of the step before: a step that is like it has the same objects. */
+  private earlier: readonly StepBuffer[] = [];
   /** Tensors whose pending work was recorded, as they are since. */
   private readonly completed = new Map<WebGpuTensor, WebGpuTensor>();
+  /** What {@link once} recorded. */
+  private readonly shared = new Map<object, StepBuffer>();
 
   /** What was recorded. */
   get dispatches(): readonly RecordedDispatch[] {
@@ -144,9 +164,66 @@ export class Recorder {
   /** Memory that the next dispatches write. */
   room(bytes: number): StepBuffer {
     this.requireRecording();
-    const buffer = new StepBuffer(bytes, this.recorded.length);
+    const first = this.recorded.length;
+    let buffer = this.earlier[this.results.length];
+    if (buffer?.bytes === bytes && buffer.first === first) buffer.last = first;
+    else buffer = new StepBuffer(bytes, first);
     this.results.push(buffer);
     return buffer;
+  }
+
+  /** Calls `record`; gives what it recorded, to be repeated. */
+  part(record: () => void): RecordedPart {
+    const at = this.recorded.length;
+    const resultsAt = this.results.length;
+    record();
+    const dispatches = this.recorded.slice(at);
+    const results = this.results.slice(resultsAt);
+    const buffers = new Set(results);
+    for (const { reads } of dispatches) {
+      for (const x of reads) {
+        const buffer = x instanceof WebGpuTensor ? x.buffer : x;
+        if (buffer instanceof StepBuffer) buffers.add(buffer);
+      }
+    }
+    const uses = [...buffers].map((buffer) => [buffer, buffer.last] as const);
+    return { at, resultsAt, dispatches, results, uses };
+  }
+
+  /** Whether a part was recorded at the place that the step has reached. */
+  canRepeat({ at, resultsAt }: RecordedPart): boolean {
+    return !this.planning && at === this.recorded.length &&
+      resultsAt === this.results.length;
+  }
+
+  /** Records a part again, with the parameters that `paramsOf` gives its dispatches. */
+  repeat(
+    { dispatches, results, uses }: RecordedPart,
+    paramsOf: (dispatch: RecordedDispatch, i: number) => readonly number[],
+  ): void {
+    this.requireRecording();
+    for (let i = 0; i < dispatches.length; i++) {
+      const dispatch = dispatches[i]!;
+      if (dispatch.paramsBuffer !== undefined) {
+        const params = paramsOf(dispatch, i);
+        const paramsBuffer = this.uploads.addParams(
+          dispatch.code,
+          params,
+          false,
+        );
+        if (paramsBuffer !== dispatch.paramsBuffer) {
+          dispatches[i] = { ...dispatch, params, paramsBuffer };
+        }
+      }
+      this.recorded.push(dispatches[i]!);
+    }
+    for (const buffer of results) {
+      buffer.last = buffer.first;
+      this.results.push(buffer);
+    }
+    for (const [buffer, last] of uses) {
+      buffer.last = Math.max(buffer.last, last);
+    }
   }
 
   /** Values of the host, copied. */
@@ -177,6 +254,13 @@ export class Recorder {
       this.completed.set(own, complete = own.pending.complete());
     }
     return complete;
+  }
+
+  /** What `record` gave for this key first: memory that several dispatches read. */
+  once(key: object, record: () => StepBuffer): StepBuffer {
+    let known = this.shared.get(key);
+    if (known === undefined) this.shared.set(key, known = record());
+    return known;
   }
 
   /** The work that a tensor still lacks. */
@@ -221,6 +305,7 @@ export class Recorder {
       this.results.length = results;
       this.uploads.truncate(bytes);
       this.completed.clear();
+      this.shared.clear();
       throw error;
     }
   }
@@ -229,8 +314,10 @@ export class Recorder {
   endStep(): void {
     this.step = Symbol("step");
     this.recorded = [];
+    this.earlier = this.results;
     this.results = [];
     this.completed.clear();
+    this.shared.clear();
     this.uploads.truncate(0);
     this.planning = false;
     this.running = false;

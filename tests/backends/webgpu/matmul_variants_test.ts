@@ -110,6 +110,8 @@ const ENDS: Record<string, (step: Step<Ends>, y: Tensor) => Tensor> = {
     ),
   "a gate of its own": ({ ops, upload }, y) =>
     ops.geluMul(y, upload(randomTensor(y.shape, { seed: 4 }))),
+  "a reader of the product itself": ({ ops }, y) =>
+    ops.add(y, ops.rmsNorm(y, undefined, 1e-6)),
   "another product": ({ ops }, y) => ops.geluMul(y, ops.scale(y, 2)),
 };
 

@@ -9,6 +9,8 @@ const MIN_ROW_THREADS = 8;
 
 /** A kernel of `rmsNorm`. */
 export interface RmsNormOptions {
+  /** Whether x is the sum of `splits` tensors that lie one behind another, see chain.ts. */
+  readonly isSplit: boolean;
   /** What becomes of x before it is normed; none has an operand. */
   readonly before: readonly StepName[];
   /** Whether the result is multiplied by a weight. */
@@ -53,7 +55,7 @@ export function rmsNormWgsl(options: RmsNormOptions): string {
   const halves: number[] = [];
   for (let half = rowThreads / 2; half >= 1; half /= 2) halves.push(half);
   return `${elemWgsl(lanes)}${mathWgsl}
-struct Params { rows: u32 }
+struct Params { rows: u32${options.isSplit ? ", splits: u32" : ""} }
 
 @group(0) @binding(0) var<storage, read> x: array<Elem>;
 ${
@@ -67,6 +69,17 @@ ${after.bindings}
 
 override WIDTH: u32; // D
 override EPS: f32;
+
+fn load(i: u32) -> Elem {
+  var value = x[i];
+${
+    options.isSplit
+      ? `  let size = params.rows * (WIDTH / ${lanes}u);
+  for (var s = 1u; s < params.splits; s++) { value += x[s * size + i]; }`
+      : ""
+  }
+  return value;
+}
 ${before.functions}
 ${after.functions}
 
@@ -87,7 +100,7 @@ fn main(
   let first = min(row, params.rows - 1u) * vectors;
   var squares = 0.0;
   for (var d = lane; d < vectors; d += ${rowThreads}u) {
-    let value = before(x[first + d], first + d, d);
+    let value = before(load(first + d), first + d, d);
     squares += ${lanes === 4 ? "dot(value, value)" : "value * value"};
   }
   partial[thread] = squares;
@@ -101,7 +114,7 @@ ${
   let scale = 1.0 / sqrt(partial[thread - lane] / f32(WIDTH) + EPS);
   if (row >= params.rows) { return; }
   for (var d = lane; d < vectors; d += ${rowThreads}u) {
-    let value = before(x[first + d], first + d, d);
+    let value = before(load(first + d), first + d, d);
     y[first + d] = after(value * scale${
     weighted ? " * weight[d]" : ""
   }, first + d, d);

@@ -4,9 +4,8 @@
 // records less.
 //
 // What reads the result of a chain in its midst has it computed for itself, so a
-// chain is cheap: it begins with a tensor that is there, or with its norm. Or with
-// a product in parts of K, which have to be added anyway; nobody reads such a
-// product as it is and through a chain.
+// chain is cheap: it begins with a tensor that is there, or with a product whose
+// parts of K have to be added anyway, or with the norm of either.
 import { numel, type Shape } from "../../../core/shape.ts";
 import type { Tensor } from "../../../ops/ops.ts";
 import {
@@ -18,6 +17,7 @@ import {
 } from "../kernels/chain.ts";
 import { type Lanes, lanesOf } from "../kernels/elements.ts";
 import {
+  type RmsNormOptions,
   rmsNormRows,
   rmsNormThreads,
   rmsNormWgsl,
@@ -107,7 +107,8 @@ export class PendingChain implements PendingWork {
 
   complete(): WebGpuTensor {
     const { recorder: r, shape, steps, x } = this;
-    const source = isProduct(x) ? x.record() : x;
+    const source = isProduct(x) ? r.once(x, () => x.record()) : x;
+    const splits = isProduct(x) ? [x.splits] : [];
     const out = r.output(shape);
     const others = steps.flatMap(({ other }) => other ? [other] : []);
     const constants: Record<string, number> = {};
@@ -124,14 +125,16 @@ export class PendingChain implements PendingWork {
       r.dispatch({
         ...common,
         ...normKernel(
-          before,
-          weights.length > 0,
-          steps,
-          lanesOf(width),
-          rowThreads,
+          { before, after: steps },
+          {
+            weighted: weights.length > 0,
+            isSplit: splits.length > 0,
+            lanes: lanesOf(width),
+            rowThreads,
+          },
         ),
         reads: [source, ...weights, ...others],
-        params: [rows],
+        params: [rows, ...splits],
         workgroups: grid(Math.ceil(rows / rmsNormRows({ rowThreads }))),
       });
       return out;
@@ -142,9 +145,9 @@ export class PendingChain implements PendingWork {
     const count = numel(shape) / lanes;
     r.dispatch({
       ...common,
-      ...elementsKernel(steps, lanes, isProduct(x)),
+      ...elementsKernel(steps, lanes, splits.length > 0),
       reads: [source, ...others],
-      params: isProduct(x) ? [count, x.splits] : [count],
+      params: [count, ...splits],
       workgroups: elementGrid(count),
     });
     return out;
@@ -201,7 +204,7 @@ export function normed(
   { weights, eps }: Pick<ChainNorm, "weights" | "eps">,
 ): WebGpuTensor {
   const chain = chainOf(r, x);
-  const joins = chain && !chain.isCostly &&
+  const joins = chain && !chain.norm &&
     chain.steps.every(({ other }) => other === undefined);
   const before = joins ? chain.steps : [];
   return r.later(
@@ -273,20 +276,24 @@ function elementsKernel(
 }
 
 function normKernel(
-  before: readonly ChainStep[],
-  weighted: boolean,
-  after: readonly ChainStep[],
-  lanes: Lanes,
-  rowThreads: number,
+  { before, after }: Record<"before" | "after", readonly ChainStep[]>,
+  options: Omit<RmsNormOptions, "before" | "after">,
 ): ChainKernel {
-  const [first, last] = [before, after].map((steps) =>
-    steps.map(({ name }) => name)
-  ) as [StepName[], StepName[]];
-  const label = [...first, "rmsNorm", ...last].join(" ");
+  const names = {
+    before: before.map(({ name }) => name),
+    after: after.map(({ name }) => name),
+  };
+  const { isSplit } = options;
+  const label = [
+    ...isSplit ? ["addSplits"] : [],
+    ...names.before,
+    "rmsNorm",
+    ...names.after,
+  ].join(" ");
+  const { weighted, lanes, rowThreads } = options;
   return kernelOf(
     `${label} ${weighted} ${lanes} ${rowThreads}`,
     label,
-    () =>
-      rmsNormWgsl({ before: first, weighted, after: last, lanes, rowThreads }),
+    () => rmsNormWgsl({ ...options, ...names }),
   );
 }
