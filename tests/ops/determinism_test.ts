@@ -3,6 +3,7 @@
 // may round differently: its kernels of few rows split a sum among threads, its
 // tiles put rows together.
 import { test } from "node:test";
+import type { CacheDtype } from "../../src/core/dtype.ts";
 import type { Segment } from "../../src/ops/ops.ts";
 import type { Step, TestDevice, TestTensor } from "../testing.ts";
 import {
@@ -92,13 +93,14 @@ function testRmsNorm(target: TestDevice): void {
 async function attend(
   target: TestDevice,
   prompt: { q: TestTensor; k: TestTensor; v: TestTensor },
+  dtype: CacheDtype,
   pieces: readonly number[],
   window: number | undefined,
   beside: boolean,
 ): Promise<TestTensor> {
   const { q, k, v } = prompt;
   const [length, heads, headDim] = q.shape as [number, number, number];
-  const spec = { capacity: length + 5, kvHeads: k.shape[1]!, headDim };
+  const spec = { capacity: length + 5, kvHeads: k.shape[1]!, headDim, dtype };
   const other = 2;
   const steps: { first: number; segments: Segment[] }[] = [];
   let first = 0;
@@ -158,7 +160,18 @@ function testAttention(target: TestDevice): void {
   const isGpu = target.kind === "webgpu";
   const atol = isGpu ? GPU_ATTENTION : 0;
   const what = isGpu ? "means" : "bits";
-  test(`appendKv, attention on ${target.name} give a prompt the same ${what} whole and in pieces`, async () => {
+  for (const dtype of ["f32", "q8"] as const) {
+    if (!isGpu || dtype === "f32") testPieces(target, dtype, what, atol);
+  }
+}
+
+function testPieces(
+  target: TestDevice,
+  dtype: CacheDtype,
+  what: string,
+  atol: number,
+): void {
+  test(`appendKv, attention in ${dtype} on ${target.name} give a prompt the same ${what} whole and in pieces`, async () => {
     for (const headDim of [6, 16]) {
       const length = 37;
       const prompt = {
@@ -167,7 +180,14 @@ function testAttention(target: TestDevice): void {
         v: randomTensor([length, 2, headDim], { seed: 3 }),
       };
       for (const window of [undefined, 7]) {
-        const whole = await attend(target, prompt, [length], window, false);
+        const whole = await attend(
+          target,
+          prompt,
+          dtype,
+          [length],
+          window,
+          false,
+        );
         for (
           const pieces of [
             [36, 1],
@@ -179,6 +199,7 @@ function testAttention(target: TestDevice): void {
             const actual = await attend(
               target,
               prompt,
+              dtype,
               pieces,
               window,
               beside && pieces.length * 2 <= length,
