@@ -114,10 +114,16 @@ export class DeviceMemory {
     for (const slot of slots.all) {
       slot.memory ??= takeBuffer(context, "activations", slot.bytes);
     }
-    buffers.forEach((buffer, i) => buffer.memory = placed[i]!.memory);
+    for (const [i, buffer] of buffers.entries()) {
+      const { memory } = placed[i]!;
+      if (buffer.memory === memory) continue;
+      if (buffer.memory !== undefined) recorder.placement++;
+      buffer.memory = memory;
+    }
     if (uploads.memory!.buffer.size < uploads.bytes) {
       uploads.memory!.buffer.destroy();
       uploads.memory = takeBuffer(context, "uploads", uploads.bytes);
+      recorder.placement++;
     }
   }
 

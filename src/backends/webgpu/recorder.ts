@@ -146,7 +146,11 @@ export class Recorder {
 
   /** A tensor that the next dispatches write. */
   output(shape: Shape): WebGpuTensor {
-    const buffer = this.room(numel(shape) * F32_BYTES);
+    return this.tensor(this.room(numel(shape) * F32_BYTES), shape);
+  }
+
+  /** All of a buffer as a tensor. */
+  tensor(buffer: StepBuffer, shape: Shape): WebGpuTensor {
     return new WebGpuTensor(shape, buffer, 0, this.step);
   }
 

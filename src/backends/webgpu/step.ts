@@ -20,6 +20,9 @@ const MIN_BINDING_BYTES = 4;
  * and buffers that are compared are found faster than ones that are looked up.
  */
 export interface EncodedDispatch {
+  /** The dispatch that it was last compared with, and where results lay then. */
+  dispatch: RecordedDispatch;
+  placement: number;
   readonly code: string;
   readonly constants: RecordedDispatch["constants"];
   readonly ranges: readonly BoundRange[];
@@ -66,7 +69,7 @@ export function encodeDispatches(
 function encodePass(
   pipelines: Pipelines,
   encoder: GPUCommandEncoder,
-  { dispatches, encoded, uploads }: Recorder,
+  { dispatches, encoded, uploads, placement }: Recorder,
   first: number,
   end: number,
 ): void {
@@ -75,9 +78,13 @@ function encodePass(
   for (let i = first; i < end; i++) {
     const dispatch = dispatches[i]!;
     let known = encoded[i];
-    if (!known || !isSame(known, dispatch, uploads.memory)) {
-      known = encode(pipelines, dispatch, uploads.memory);
-      encoded[i] = known;
+    if (known?.dispatch !== dispatch || known.placement !== placement) {
+      if (!known || !isSame(known, dispatch, uploads.memory)) {
+        known = encode(pipelines, dispatch, uploads.memory, placement);
+        encoded[i] = known;
+      }
+      known.dispatch = dispatch;
+      known.placement = placement;
     }
     if (known.pipeline !== bound) pass.setPipeline(known.pipeline.pipeline);
     bound = known.pipeline;
@@ -106,9 +113,11 @@ export function encodeCopies(
 
 function encode(
   pipelines: Pipelines,
-  { label, code, constants, reads, writes, paramsBuffer }: RecordedDispatch,
+  dispatch: RecordedDispatch,
   uploads: GpuMemory | undefined,
+  placement: number,
 ): EncodedDispatch {
+  const { label, code, constants, reads, writes, paramsBuffer } = dispatch;
   const pipeline = pipelines.pipeline(code, constants ?? {}, {
     reads: reads.length,
     writes: writes.length,
@@ -117,7 +126,7 @@ function encode(
   const ranges = [...reads, ...writes, ...(paramsBuffer ? [paramsBuffer] : [])]
     .map((x) => rangeOf(x, uploads));
   const group = pipelines.bindGroup(pipeline, ranges);
-  return { code, constants, ranges, pipeline, group };
+  return { dispatch, placement, code, constants, ranges, pipeline, group };
 }
 
 function isSame(

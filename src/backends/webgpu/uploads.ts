@@ -11,6 +11,9 @@ export class Uploads {
   private host = new Uint8Array(16 * BINDING_ALIGNMENT);
   private used = 0;
   private readonly params = new Map<string, Map<string, StepBuffer>>();
+  /** What was added, then what earlier steps added after as many: the same objects where they are alike. */
+  private readonly known: StepBuffer[] = [];
+  private count = 0;
   /** Where it goes; at least {@link bytes} long when a step runs. */
   memory: GpuMemory | undefined;
 
@@ -39,7 +42,12 @@ export class Uploads {
         offset,
       );
     }
-    return new StepBuffer(bytes, -1, offset);
+    const known = this.known[this.count];
+    const buffer = known?.bytes === bytes && known.offset === offset
+      ? known
+      : new StepBuffer(bytes, -1, offset);
+    this.known[this.count++] = buffer;
+    return buffer;
   }
 
   /**
@@ -69,6 +77,9 @@ export class Uploads {
   /** Takes back what was added since there were so many bytes. */
   truncate(bytes: number): void {
     this.used = bytes;
+    while (this.count > 0 && this.known[this.count - 1]!.offset >= bytes) {
+      this.count--;
+    }
     for (const known of this.params.values()) {
       for (const [key, { offset }] of known) {
         if (offset >= bytes) known.delete(key);

@@ -23,6 +23,7 @@ import type { Recorder } from "../recorder.ts";
 import type { Region } from "../tensors.ts";
 import type { WeightGroup } from "../weight_groups.ts";
 import { KernelSet } from "./kernel_set.ts";
+import type { RecordedLayer } from "./recorded_layer.ts";
 import { Places } from "./weight_places.ts";
 import type { WebGpuWeight } from "../weights.ts";
 
@@ -40,6 +41,8 @@ export class LayerPlan {
   readonly group: WeightGroup;
   /** Weight of the norm that the next layer computes. */
   readonly addendNorm: Region;
+  /** As the last step recorded it. */
+  recorded: RecordedLayer | undefined;
   private readonly kernels: KernelSet;
 
   constructor(

@@ -1,0 +1,61 @@
+// A decoder layer as a step recorded it. The next token's step differs in its
+// parameters alone: recording it anew takes the host a third of a token's time.
+import type { RecordedPart, Recorder } from "../recorder.ts";
+import type { StepBuffer, WebGpuKvStore, WebGpuTensor } from "../tensors.ts";
+
+/** What a layer leaves: its streams `[A, 1, D]`, and their addend `[D]`. */
+export interface LayerOutputs {
+  readonly corrected: StepBuffer;
+  readonly addend: StepBuffer;
+}
+
+/** The dispatch that has the position among its parameters: attention. */
+const ATTEND = 1;
+
+/** The dispatches of a layer, and what they are for. */
+export class RecordedLayer {
+  private readonly part: RecordedPart;
+  private readonly inputs: readonly WebGpuTensor[];
+  private readonly store: WebGpuKvStore;
+  private readonly splits: number;
+  private readonly outputs: LayerOutputs;
+
+  constructor(
+    part: RecordedPart,
+    inputs: readonly WebGpuTensor[],
+    store: WebGpuKvStore,
+    splits: number,
+    outputs: LayerOutputs,
+  ) {
+    this.part = part;
+    this.inputs = inputs;
+    this.store = store;
+    this.splits = splits;
+    this.outputs = outputs;
+  }
+
+  /** Whether the layer of a step is this one, but for the position. */
+  isOf(
+    r: Recorder,
+    inputs: readonly WebGpuTensor[],
+    store: WebGpuKvStore,
+    splits: number,
+  ): boolean {
+    return r.canRepeat(this.part) && store === this.store &&
+      splits === this.splits && inputs.length === this.inputs.length &&
+      inputs.every(({ buffer, offset }, i) => {
+        const known = this.inputs[i]!;
+        return buffer === known.buffer && offset === known.offset;
+      });
+  }
+
+  /** Records it again. */
+  repeat(r: Recorder, position: number): LayerOutputs {
+    const attend = [position, this.store.capacity];
+    r.repeat(
+      this.part,
+      ({ params }, i) => i === ATTEND ? attend : params!,
+    );
+    return this.outputs;
+  }
+}
