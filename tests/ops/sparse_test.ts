@@ -24,8 +24,8 @@ const TOLERANCES: Readonly<Record<WeightFormat, number>> = {
   q8: 0.02,
   q4: 0.02,
 };
-/** Around a tile of 8, and a panel of 256 outputs. */
-const OUTPUTS = [1, 7, 8, 9, 255, 256, 257, 600];
+/** Around a tile of 8, a part of a panel of 256 outputs, and a panel of 1024. */
+const OUTPUTS = [1, 7, 8, 9, 255, 257, 600, 1023, 1025, 2100];
 const ROWS = [1, 2, 5, 64, 65, 130];
 /** Rows and width: fewer than eight groups, as many, and more. */
 const GATED_SIZES = [[1, 96], [2, 96], [5, 96], [1, 256], [65, 288]] as const;
@@ -68,6 +68,7 @@ for (const target of (await devices()).slice(1)) {
       const sizes = [
         ...OUTPUTS.map((outputs) => [1, 96, outputs] as const),
         ...ROWS.map((rows) => [rows, 64, 300] as const),
+        [5, 64, 1290] as const,
         [1, 32, 9] as const,
         [1, 2048, 130] as const,
       ];

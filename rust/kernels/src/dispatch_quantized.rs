@@ -4,6 +4,7 @@
 use crate::command::Command;
 use crate::embedding_quantized::embedding_quantized;
 use crate::gated_matmul::{MultiplyRows, gated_matmul};
+use crate::matmul_panels::PanelPart;
 use crate::matmul_quantized::Activations;
 use crate::matmul_rows::{gather_rows_tile, groups_as_lanes};
 use crate::panel::{PANEL_TILES, gather_tile};
@@ -103,35 +104,38 @@ unsafe fn activations(c: &Command, first: usize, rows: usize, groups: usize) -> 
 }
 
 /// Arguments: x, w in panels, out, room for a tile, rows, K, F, rows of a
-/// block. Units: blocks of rows, for each panel.
+/// block, tiles of a part, of which a panel has a whole number. Units: blocks of
+/// rows, for each part.
 #[inline(never)]
 unsafe fn run_matmul_panels<W: WeightGroup>(
     c: &Command,
     chunk: u32,
     matmul: fn(Activations, usize, &[W], &mut RowsMut),
-    multiply_row: fn(&[Quad], &[Quad], &mut [f32]),
+    multiply_row: fn(&[Quad], PanelPart, &mut [f32]),
 ) {
     let (rows, groups, outputs) = (c.size(4), c.size(5) / GROUP, c.size(6));
-    let block = c.size(7);
+    let (block, part) = (c.size(7), c.size(8));
     let blocks = rows.div_ceil(block);
     for unit in c.units(chunk) {
-        let first = unit % blocks * block;
-        let rows = block.min(rows - first);
-        let column = unit / blocks * PANEL_TILES * TILE;
-        let width = outputs.min(column + PANEL_TILES * TILE) - column;
-        let tiles = width.div_ceil(TILE);
+        let row = unit % blocks * block;
+        let rows = block.min(rows - row);
+        let tile = unit / blocks * part;
+        let column = tile * TILE;
+        let width = outputs.min(column + part * TILE) - column;
+        let panel = tile / PANEL_TILES * PANEL_TILES;
+        let (first, tiles) = (tile - panel, PANEL_TILES.min(outputs.div_ceil(TILE) - panel));
         // SAFETY: the caller's promise.
         unsafe {
-            let x = activations(c, first, rows, groups);
-            let panel = W::as_quads(c.slice(1, column / TILE * groups, tiles * groups));
-            let mut out = c.rows_mut(2, first * outputs + column, rows, outputs, width);
+            let x = activations(c, row, rows, groups);
+            let quads = W::as_quads(c.slice(1, panel * groups, tiles * groups));
+            let mut out = c.rows_mut(2, row * outputs + column, rows, outputs, width);
             if rows == 1 {
-                multiply_row(x.alone, panel, out.row(0));
+                multiply_row(x.alone, PanelPart { quads, tiles, first }, out.row(0));
                 continue;
             }
             let room = c.slice_mut(3, 0, groups);
-            for (tile, column) in (0..tiles).zip((0..).step_by(TILE)) {
-                gather_tile::<W>(panel, tiles, tile, room);
+            for (tile, column) in (first..).zip((0..width).step_by(TILE)) {
+                gather_tile::<W>(quads, tiles, tile, room);
                 let mut out = out.columns(column, TILE.min(width - column));
                 matmul(x, groups, room, &mut out);
             }

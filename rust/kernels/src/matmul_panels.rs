@@ -6,42 +6,41 @@ use crate::bits::Bits;
 use crate::form::Form;
 use crate::matmul_quantized::{scale_add, store};
 use crate::panel::PANEL_TILES;
-use crate::quantized::{LINE_QUADS, PIECES, Quad, ROW_QUADS, WeightGroup};
+use crate::quantized::{PIECES, Quad, ROW_QUADS, WeightGroup};
 use crate::simd::F32x4;
 use crate::tile::{Sums, TILE};
-use core::marker::PhantomData;
 
-/// Groups whose weights are fetched together.
-const BATCH: usize = 4;
+/// A panel of `tiles` tiles, of which those from `first` on are wanted.
+#[derive(Clone, Copy)]
+pub struct PanelPart<'a> {
+    pub quads: &'a [Quad],
+    pub tiles: usize,
+    pub first: usize,
+}
 
-/// One row with the panel of `out`'s outputs.
+/// One row with as many outputs of a panel as `out` has.
 #[inline(never)]
-pub fn multiply_panel<F: Form, W: WeightGroup>(x: &[Quad], panel: &[Quad], out: &mut [f32]) {
-    let tiles = out.len().div_ceil(TILE);
+pub fn multiply_panel<F: Form, W: WeightGroup>(
+    x: &[Quad],
+    PanelPart { quads, tiles, first }: PanelPart,
+    out: &mut [f32],
+) {
+    let count = out.len().div_ceil(TILE);
     let mut totals = [[F32x4::zero(); 2]; PANEL_TILES];
-    let totals = &mut totals[..tiles];
-    let groups = panel.chunks_exact(tiles * W::QUADS);
-    let mut active = groups.zip(x.as_chunks::<ROW_QUADS>().0).filter_map(|(weights, x)| {
-        let [head, bytes @ ..] = x;
+    let totals = &mut totals[..count];
+    let groups = quads.chunks_exact(tiles * W::QUADS);
+    for (weights, [head, bytes @ ..]) in groups.zip(x.as_chunks::<ROW_QUADS>().0) {
         let mask = u32::from_le_bytes(head.as_chunks().0[2]) & ((1 << PIECES) - 1);
         let (scales, pieces) = weights.split_at(tiles);
-        let weights = PhantomData::<W>;
-        (mask != 0).then_some(PanelGroup { mask, head, bytes, scales, pieces, weights })
-    });
-    loop {
-        let batch: [_; BATCH] = core::array::from_fn(|_| active.next());
-        let touched = batch.iter().flatten().map(PanelGroup::touch).sum::<u32>();
-        core::hint::black_box(touched);
-        for group in batch.iter().flatten() {
-            match group.mask.count_ones() {
-                1 => group.add::<F, 1>(totals),
-                2 => group.add::<F, 2>(totals),
-                3 | 4 => group.add::<F, 4>(totals),
-                _ => group.add::<F, PIECES>(totals),
-            }
-        }
-        if batch[BATCH - 1].is_none() {
-            break;
+        let scales = &scales[first..][..count];
+        let pieces = &W::as_pieces(pieces)[first..];
+        let group = PanelGroup::<W> { mask, head, bytes, scales, pieces, tiles };
+        match mask.count_ones() {
+            0 => {}
+            1 => group.add::<F, 1>(totals),
+            2 => group.add::<F, 2>(totals),
+            3 | 4 => group.add::<F, 4>(totals),
+            _ => group.add::<F, PIECES>(totals),
         }
     }
     for (sums, out) in totals.iter().zip(out.chunks_mut(TILE)) {
@@ -50,46 +49,29 @@ pub fn multiply_panel<F: Form, W: WeightGroup>(x: &[Quad], panel: &[Quad], out: 
 }
 
 /// A group of k whose activations are not all zeros: they, and the weights of
-/// all tiles of a panel.
+/// the wanted tiles.
 struct PanelGroup<'a, W: WeightGroup> {
     /// A bit for each piece that is not all zeros.
     mask: u32,
     head: &'a Quad,
     bytes: &'a [Quad; 2],
     scales: &'a [Quad],
-    pieces: &'a [Quad],
-    weights: PhantomData<W>,
+    /// Those of a piece are `tiles` after those of the one before.
+    pieces: &'a [W::Piece],
+    tiles: usize,
 }
 
 impl<W: WeightGroup> PanelGroup<'_, W> {
-    /// Reads from every cache line that [`Self::add`] needs, all at once: one
-    /// wait for memory instead of one for each line.
-    #[inline(always)]
-    fn touch(&self) -> u32 {
-        let touch = |quads: &[Quad]| {
-            quads.iter().step_by(LINE_QUADS).map(|quad| u32::from(quad[0])).sum::<u32>()
-        };
-        let mut sum = touch(self.scales);
-        let width = self.pieces.len() / PIECES;
-        let mut rest = self.mask;
-        while rest != 0 {
-            sum += touch(&self.pieces[rest.trailing_zeros() as usize * width..][..width]);
-            rest &= rest - 1;
-        }
-        sum
-    }
-
     /// Adds the products of the pieces in the mask, at most N.
     #[inline(always)]
     fn add<F: Form, const N: usize>(&self, totals: &mut [Sums]) {
-        let weights = W::as_pieces(self.pieces);
         let (all, _) = self.bytes.as_flattened().as_chunks();
         let head = Bits::load(self.head);
         let start = W::start::<F>(F::row_start(head));
         let scale = head.as_f32().splat_lane::<0>();
         // Where there are fewer than N, zeros meet the first piece.
         let mut x = [F::quads(Bits::splat(0)); N];
-        let mut pieces = [weights; N];
+        let mut pieces = [self.pieces; N];
         let mut rest = self.mask;
         for (x, piece) in x.iter_mut().zip(&mut pieces) {
             if rest == 0 {
@@ -98,7 +80,7 @@ impl<W: WeightGroup> PanelGroup<'_, W> {
             let i = rest.trailing_zeros() as usize;
             rest &= rest - 1;
             *x = F::quads(Bits::splat(i32::from_le_bytes(all[i])));
-            *piece = &weights[i * totals.len()..];
+            *piece = &self.pieces[i * self.tiles..];
         }
         let pieces = pieces.map(|piece| &piece[..totals.len()]);
         for (tile, (totals, scales)) in totals.iter_mut().zip(self.scales).enumerate() {
@@ -126,7 +108,7 @@ mod tests {
     use crate::testing::random;
 
     type Pack<W> = fn(&[f32], &mut [W], usize, usize, Layout) -> bool;
-    type Run = fn(&[Quad], &[Quad], &mut [f32]);
+    type Run = fn(&[Quad], PanelPart, &mut [f32]);
 
     /// Numbers of which `active` in a thousand are not zero.
     fn sparse(n: usize, active: u32) -> Vec<f32> {
@@ -149,7 +131,7 @@ mod tests {
     }
 
     fn check<W: WeightGroup + PartialEq + core::fmt::Debug>(pack: Pack<W>, forms: &[Run]) {
-        for (k, outputs) in [(32, 1), (64, 8), (96, 127), (256, 128), (64, 600), (1024, 70)] {
+        for (k, outputs) in [(32, 1), (64, 8), (96, 127), (256, 1030), (64, 2300), (1024, 70)] {
             let w = random(outputs * k, 2);
             let groups = k / GROUP;
             let tiles = packed(&w, k, Layout::Tiles, pack);
@@ -173,11 +155,15 @@ mod tests {
                 let rows = &mut RowsMut::new(&mut wanted, outputs, 0, outputs);
                 let one = Activations { blocks: &[], alone: &x };
                 multiply::<Wide, W>(one, groups, &tiles, rows);
-                for form in forms {
+                for (form, part) in forms.iter().flat_map(|f| [(f, 3), (f, PANEL_TILES)]) {
                     let mut found = vec![f32::NAN; outputs];
-                    let parts = found.chunks_mut(PANEL_TILES * TILE);
-                    for (out, panel) in parts.zip(panels.chunks(width)) {
-                        form(&x, W::as_quads(panel), out);
+                    let outs = found.chunks_mut(PANEL_TILES * TILE);
+                    for (out, panel) in outs.zip(panels.chunks(width)) {
+                        let (quads, tiles) = (W::as_quads(panel), panel.len() / groups);
+                        let firsts = (0..).step_by(part);
+                        for (out, first) in out.chunks_mut(part * TILE).zip(firsts) {
+                            form(&x, PanelPart { quads, tiles, first }, out);
+                        }
                     }
                     assert_eq!(found, wanted, "{k}x{outputs}, {active}");
                 }
@@ -218,7 +204,8 @@ mod tests {
         let mut x = [[0; 16]; 2 * ROW_QUADS];
         quantize_row(&row, &mut x);
         let mut out = [0.0];
-        multiply_panel::<Wide, Q4Group>(&x, Q4Group::as_quads(&tiles), &mut out);
+        let panel = PanelPart { quads: Q4Group::as_quads(&tiles), tiles: 1, first: 0 };
+        multiply_panel::<Wide, Q4Group>(&x, panel, &mut out);
         assert!(out[0].is_nan());
     }
 }

@@ -65,7 +65,7 @@ fn multiply_tiles<F: Form, W: WeightGroup, const T: usize>(
         }
     }
     if !x.alone.is_empty() {
-        let sums = one_row::<F, W, T>(x.alone.as_chunks().0, tiles, rounds);
+        let sums = one_row::<F, W, T>(x.alone.as_chunks().0, tiles);
         for (tile, sums) in sums.iter().enumerate() {
             store(sums, &mut out.row(rows - 1)[columns(tile)..]);
         }
@@ -77,22 +77,30 @@ fn multiply_tiles<F: Form, W: WeightGroup, const T: usize>(
 fn one_row<F: Form, W: WeightGroup, const T: usize>(
     x: &[[Quad; ROW_QUADS]],
     tiles: &[[W; T]],
-    rounds: usize,
 ) -> [Sums; T] {
+    // Products of more than two pieces at a time would have more values on their
+    // way than there are registers. A branch that is never taken but looks as if
+    // it were keeps them apart.
+    let last = core::hint::black_box(usize::MAX);
     let mut totals = [[F32x4::zero(); 2]; T];
     for ([head, bytes @ ..], tiles) in x.iter().zip(tiles) {
         let head = Bits::load(head);
         let start = W::start::<F>(F::row_start(head));
         let mut sums = [[start; 2]; T];
         let tiles = tiles.each_ref().map(W::split);
-        #[expect(clippy::needless_range_loop, reason = "an iterator is slower")]
-        for round in 0..rounds {
-            let x = F::quads(Bits::load(&bytes[round]));
+        for (round, x) in bytes.iter().enumerate() {
+            let x = F::quads(Bits::load(x));
             let pieces = tiles.map(|(_, pieces)| &pieces.as_chunks::<ROUND>().0[round]);
             add_pieces::<F, W, T, 0>(&mut sums, x, pieces);
             add_pieces::<F, W, T, 1>(&mut sums, x, pieces);
+            if last == 2 * round {
+                break;
+            }
             add_pieces::<F, W, T, 2>(&mut sums, x, pieces);
             add_pieces::<F, W, T, 3>(&mut sums, x, pieces);
+            if last == 2 * round + 1 {
+                break;
+            }
         }
         let scale = head.as_f32().splat_lane::<0>();
         for ((totals, sums), (scales, _)) in totals.iter_mut().zip(sums).zip(tiles) {

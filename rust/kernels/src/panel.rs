@@ -10,8 +10,9 @@
 use crate::quantized::{PIECES, Quad, WeightGroup};
 use crate::tile::TILE;
 
-/// Tiles of a panel: 512 bytes of four bits follow each other for a piece.
-pub const PANEL_TILES: usize = 32;
+/// Tiles of a panel: 2 KB of four bits follow each other for a piece, long enough
+/// that processors see a stream and fetch ahead.
+pub const PANEL_TILES: usize = 128;
 
 /// The order of a weight's quads. In rows, the lanes of a [`WeightGroup`] are
 /// eight groups of k of one output instead of one group of eight outputs.
@@ -93,7 +94,7 @@ mod tests {
     use crate::quantized::{Q4Group, Q8Group};
 
     fn check<W: WeightGroup>() {
-        let counts = [1, 2, 31, 32, 33, 70];
+        let counts = [1, 2, 127, 128, 129, 270];
         for (tiles, layout) in
             counts.iter().flat_map(|n| [(*n, Layout::Tiles), (*n, Layout::Panels)])
         {

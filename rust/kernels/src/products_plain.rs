@@ -2,7 +2,7 @@
 
 use crate::bounds::multiply_bytes;
 use crate::form::Wide;
-use crate::matmul_panels::multiply_panel;
+use crate::matmul_panels::{PanelPart, multiply_panel};
 use crate::matmul_quantized::{Activations, multiply};
 use crate::matmul_rows::{LaneGroups, OUTPUTS, multiply_rows};
 use crate::quantized::{Q4Group, Q8Group, Quad};
@@ -18,13 +18,13 @@ pub fn matmul_q8(x: Activations, groups: usize, tiles: &[Q8Group], out: &mut Row
     multiply::<Wide, _>(x, groups, tiles, out);
 }
 
-/// Multiplies one row by a panel of four bits.
-pub fn panel_q4(x: &[Quad], panel: &[Quad], out: &mut [f32]) {
+/// Multiplies one row by tiles of a panel of four bits.
+pub fn panel_q4(x: &[Quad], panel: PanelPart, out: &mut [f32]) {
     multiply_panel::<Wide, Q4Group>(x, panel, out);
 }
 
 /// As [`panel_q4`], of eight bits.
-pub fn panel_q8(x: &[Quad], panel: &[Quad], out: &mut [f32]) {
+pub fn panel_q8(x: &[Quad], panel: PanelPart, out: &mut [f32]) {
     multiply_panel::<Wide, Q8Group>(x, panel, out);
 }
 

@@ -6,7 +6,7 @@ use crate::bits::Bits;
 use crate::bounds::multiply_bytes;
 use crate::form::Wide;
 use crate::form_relaxed::{Dots, Pairs};
-use crate::matmul_panels::multiply_panel;
+use crate::matmul_panels::{PanelPart, multiply_panel};
 use crate::matmul_quantized::{Activations, multiply};
 use crate::matmul_rows::{LaneGroups, OUTPUTS, multiply_rows};
 use crate::quantized::{Q4Group, Q8Group, Quad};
@@ -53,8 +53,8 @@ pub fn matmul_q8(x: Activations, groups: usize, tiles: &[Q8Group], out: &mut Row
     }
 }
 
-/// Multiplies one row by a panel of four bits.
-pub fn panel_q4(x: &[Quad], panel: &[Quad], out: &mut [f32]) {
+/// Multiplies one row by tiles of a panel of four bits.
+pub fn panel_q4(x: &[Quad], panel: PanelPart, out: &mut [f32]) {
     match choice() {
         Choice::Pairs => multiply_panel::<Pairs, Q4Group>(x, panel, out),
         Choice::Unsigned | Choice::Signed => {
@@ -64,7 +64,7 @@ pub fn panel_q4(x: &[Quad], panel: &[Quad], out: &mut [f32]) {
 }
 
 /// As [`panel_q4`], of eight bits.
-pub fn panel_q8(x: &[Quad], panel: &[Quad], out: &mut [f32]) {
+pub fn panel_q8(x: &[Quad], panel: PanelPart, out: &mut [f32]) {
     match choice() {
         Choice::Pairs => multiply_panel::<Wide, Q8Group>(x, panel, out),
         Choice::Unsigned => multiply_panel::<Dots<false>, Q8Group>(x, panel, out),

@@ -17,8 +17,6 @@ pub const BLOCK_ROWS: usize = 4;
 /// Sixteen bytes: four outputs or rows, four k each.
 pub type Quad = [u8; BYTES];
 
-/// Quads of a cache line.
-pub const LINE_QUADS: usize = 4;
 /// Pieces of four k in a group.
 pub const PIECES: usize = GROUP / 4;
 /// Quads of a group of a row alone: one that begins with a scale (f32, times

@@ -54,7 +54,9 @@ export const COSTS = { multiplyAdd: 0.03, stream: 0.05 };
 const PANEL_SHARE = 0.4;
 const GATED_SHARE = 0.1;
 /** Tiles of a panel, as in rust/kernels/src/panel.rs. */
-const PANEL_TILES = 32;
+const PANEL_TILES = 128;
+/** Fewest of its tiles that are a part; parts are these times a power of two. */
+const PART_TILES = 32;
 
 /** Records `x w^T`, as `multiply` does. */
 export function multiplyQuantized(
@@ -73,17 +75,18 @@ export function multiplyQuantized(
   const { layout } = w;
   if (layout !== "tiles") {
     const isPanels = layout === "panels";
+    const part = isPanels ? partTiles(rows, outputs, r.workers) : 1;
     const { block, work } = divideGathered(
       rows,
       k,
       outputs,
-      isPanels ? PANEL_TILES : 1,
+      part,
       isPanels ? PANEL_SHARE : 1,
     );
     const op = isPanels ? MATMUL_PANELS : MATMUL_ROWS;
     r.begin(op[format], work).buffer(bytes).weight(w).tensor(out)
       .scratch(rowBlocks(k) * TILE * TILE_GROUP_BYTES[format])
-      .sizes(rows, k, outputs, block);
+      .sizes(rows, k, outputs, block, ...(isPanels ? [part] : []));
     return out;
   }
   const { block, group, work } = divideProduct(rows, k, outputs, COSTS);
@@ -109,6 +112,14 @@ export function multiplyGated(
     .buffer(bytes).weight(w).tensor(gate).tensor(out)
     .scratch(rowBlocks(k) * 2 * BLOCK_GROUP_BYTES).sizes(k);
   return out;
+}
+
+/** Tiles of a panel that a chunk takes: one row wants long runs, and work for all. */
+function partTiles(rows: number, outputs: number, workers: number): number {
+  let part = PANEL_TILES;
+  const wanted = rows > 1 ? 0 : Math.ceil(outputs / TILE / workers);
+  while (part > PART_TILES && part > wanted) part /= 2;
+  return part;
 }
 
 /** Groups of eight lanes that a row of weights in rows has. */
