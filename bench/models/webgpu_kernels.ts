@@ -110,6 +110,8 @@ const TILES: readonly MatmulTile[] = [
   { rows: 64, outputs: 64, threadRows: 4, threadOutputs: 4, depth: 8 },
   { rows: 64, outputs: 64, threadRows: 8, threadOutputs: 4, depth: 8 },
   { rows: 64, outputs: 128, threadRows: 8, threadOutputs: 8, depth: 4 },
+  { rows: 128, outputs: 128, threadRows: 16, threadOutputs: 8, depth: 4 },
+  { rows: 128, outputs: 128, threadRows: 8, threadOutputs: 16, depth: 4 },
 ];
 /** Splits of K to compare. */
 const SPLITS = [1, 2, 3, 4, 8, 16];
