@@ -4,66 +4,16 @@
 //! depends only on its position and on what it sees.
 
 use crate::half::Element;
+use crate::kv_store::{BLOCK, Factors, Keys};
 use crate::math::{exp, exp_scalar};
 use crate::simd::{F32x4, LANES};
 use crate::tile::{Sums, TILE, add, multiply_add, side_by_side, sum_block};
 use core::ops::Range;
 
-/// Positions whose scores are held at a time; a multiple of the tile.
-pub const BLOCK: usize = 4 * TILE;
 /// Query heads that meet a key together.
 pub const GROUP: usize = 4;
 /// Elements of a head summed on their own.
 const SUM_BLOCK: usize = 16;
-
-/// Keys `[heads, capacity / 8, width, 8]` and values `[heads, capacity, width]`
-/// (of one head, as many rows as there are); position p in row p % capacity.
-#[derive(Clone, Copy)]
-pub struct Store<'a, E> {
-    pub k: &'a [E],
-    pub v: &'a [E],
-    /// Of keys and of values, `[heads, capacity]` each where elements are
-    /// scaled, else none.
-    pub scales: [&'a [f32]; 2],
-    pub heads: usize,
-    pub capacity: usize,
-    pub width: usize,
-}
-
-impl<'a, E: Element> Store<'a, E> {
-    /// Keys and values of one head.
-    pub fn head(&self, head: usize, scale: f32) -> Keys<'a, E> {
-        let Store { k, v, scales, heads, capacity, width } = *self;
-        assert!(head < heads);
-        let rows = if E::SCALED { head * capacity..(head + 1) * capacity } else { 0..0 };
-        let first = head * capacity * width;
-        Keys {
-            k: &k[first..first + capacity * width],
-            v: &v[first..v.len().min(first + capacity * width)],
-            scales: scales.map(|scales| &scales[rows.clone()]),
-            capacity,
-            width,
-            scale,
-        }
-    }
-}
-
-/// Keys and values of one head.
-pub struct Keys<'a, E> {
-    k: &'a [E],
-    v: &'a [E],
-    scales: [&'a [f32]; 2],
-    capacity: usize,
-    pub width: usize,
-    scale: f32,
-}
-
-/// What sums of products with the keys of a block, and weights of its values,
-/// are multiplied with.
-pub struct Factors {
-    keys: [f32; BLOCK],
-    values: [f32; BLOCK],
-}
 
 /// Scores of a query for the positions of a block, then their weights.
 pub type Scores = [f32; BLOCK];
@@ -115,39 +65,6 @@ impl<E: Element> Keys<'_, E> {
             start = end;
         }
         running.divide(out);
-    }
-
-    /// Factors of the block that holds `seen`, where values are over `unit`.
-    #[inline(always)]
-    pub fn factors(&self, seen: Range<usize>, unit: f32) -> Factors {
-        let mut factors = Factors { keys: [self.scale; BLOCK], values: [unit; BLOCK] };
-        if E::SCALED {
-            let block = seen.start / BLOCK * BLOCK;
-            for first in (seen.start / TILE * TILE..seen.end).step_by(TILE) {
-                let rows = first % self.capacity..first % self.capacity + TILE;
-                let [keys, values] = self.scales.map(|scales| &scales[rows.clone()]);
-                for i in 0..TILE {
-                    factors.keys[first - block + i] *= keys[i];
-                    factors.values[first - block + i] *= values[i];
-                }
-            }
-        }
-        factors
-    }
-
-    /// The eight keys from position `first` on.
-    pub fn tile(&self, first: usize) -> &[E] {
-        &self.k[first % self.capacity * self.width..][..TILE * self.width]
-    }
-
-    /// Values of positions, which may lie around the end of the ring: two runs.
-    pub fn runs(&self, seen: Range<usize>) -> [&[E]; 2] {
-        let (width, place) = (self.width, seen.start % self.capacity);
-        let before_end = seen.len().min(self.capacity - place);
-        [
-            &self.v[place * width..(place + before_end) * width],
-            &self.v[..(seen.len() - before_end) * width],
-        ]
     }
 }
 
@@ -326,6 +243,7 @@ fn exponentials(scores: &mut Scores, maximum: f32) -> f32 {
 mod tests {
     use super::*;
     use crate::half::Half;
+    use crate::kv_store::Store;
     use crate::testing::{Rings, assert_close, kept, random};
 
     fn wanted(q: &[f32], k: &[f32], v: &[f32], scale: f32, out: &mut [f32]) {

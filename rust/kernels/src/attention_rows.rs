@@ -2,10 +2,9 @@
 //! once and meets all rows while it is in the cache. Each row is summed as if
 //! it were alone.
 
-use crate::attention::{
-    BLOCK, Factors, GROUP, Keys, Running, add_values, scores, side_by_side_weights,
-};
+use crate::attention::{GROUP, Running, add_values, scores, side_by_side_weights};
 use crate::half::Element;
+use crate::kv_store::{BLOCK, Factors, Keys};
 use crate::rows::RowsMut;
 use crate::simd::{F32x4, LANES};
 use crate::tile::{TILE, side_by_side};

@@ -1,12 +1,13 @@
 //! Runs chunks of the operations over pictures and sound: arguments to slices
 //! to kernels.
 
-use crate::attention::{GROUP, Store};
+use crate::attention::GROUP;
 use crate::avg_pool2d::avg_pool2d;
 use crate::command::Command;
 use crate::conv2d::conv2d;
 use crate::cumulative_group_norm::{cumulative_group_norm, row_statistics, running_statistics};
 use crate::depthwise_conv2d::depthwise_conv2d;
+use crate::kv_store::Store;
 use crate::picture::Windows;
 use crate::relative_attention::{Clip, relative_attention};
 use crate::resize::{Resize, resize_bilinear, resize_nearest};

@@ -3,7 +3,7 @@
 
 use crate::altup::{Streams, add_to_streams, altup_correct, altup_predict, mean_streams};
 use crate::append_kv::{Ring, append_keys, append_values};
-use crate::attention::{GROUP, Store};
+use crate::attention::GROUP;
 use crate::attention_rows::{ROWS, attention_rows, room_size};
 use crate::command::Command;
 use crate::copy_columns::copy_columns;
@@ -11,6 +11,7 @@ use crate::embedding::embedding;
 use crate::gather_rows::gather_rows;
 use crate::gaussian_top_k::gaussian_top_k;
 use crate::half::{Element, Half, has_no_half};
+use crate::kv_store::Store;
 use crate::match_magnitude::match_magnitude;
 use crate::matmul::matmul;
 use crate::rms_norm::rms_norm;

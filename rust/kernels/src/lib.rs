@@ -43,6 +43,7 @@ mod gated_matmul;
 mod gather_rows;
 mod gaussian_top_k;
 mod half;
+mod kv_store;
 mod match_magnitude;
 mod math;
 mod matmul;

@@ -1,8 +1,8 @@
 //! What the kernels' tests share.
 
 use crate::append_kv::{Ring, append_keys, append_values};
-use crate::attention::Store;
 use crate::half::{Element, RowScale};
+use crate::kv_store::Store;
 use crate::tile::TILE;
 
 /// Lengths around the vector and block sizes.
