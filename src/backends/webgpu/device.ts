@@ -42,6 +42,9 @@ export function createWebGpuDevice(
 /** A binding may not be longer: kernels count bytes in 32 bits. */
 const MAX_BINDING_BYTES = 2 ** 31;
 
+/** Steps that nobody waits for, each a slice at most: an abort waits for as many. */
+const MOST_QUEUED = 8;
+
 /** How to run a step. */
 interface StepOptions extends SubmitOptions {
   /** Whether to wait until it is done. */
@@ -63,8 +66,8 @@ export class WebGpuDevice implements Device {
   private readonly marker: Readback;
   private readonly slices: Slices;
   private readonly memory: DeviceMemory;
-  /** Multiply-adds of what was submitted and nobody has waited for. */
-  private queuedCost = 0;
+  /** Steps that were submitted and that nobody has waited for. */
+  private queued = 0;
   private state: "declaring" | "ready" | "disposed" = "declaring";
 
   constructor({ platform, context, onDispose }: WebGpuDeviceOptions) {
@@ -230,10 +233,9 @@ export class WebGpuDevice implements Device {
     for (let first = 0;;) {
       const slice = slices.next(dispatches, first);
       const isLast = slice.end === dispatches.length;
-      // Much that is queued would keep an abort waiting.
-      if (isLast && !waits && slices.fits(this.queuedCost + slice.cost)) {
+      if (isLast && !waits && this.queued < MOST_QUEUED) {
         await this.submitSlice(slice, [], undefined);
-        this.queuedCost += slice.cost;
+        this.queued++;
         return new ArrayBuffer(0);
       }
       // What brings nothing back is over when a few bytes can be read.
@@ -247,8 +249,8 @@ export class WebGpuDevice implements Device {
           values = await readback.read(wanted);
         };
         // Time that includes other steps tells nothing about this one.
-        await (this.queuedCost > 0 ? work() : slices.time(slice, work));
-        this.queuedCost = 0;
+        await (this.queued > 0 ? work() : slices.time(slice, work));
+        this.queued = 0;
       });
       if (isLast) {
         await slices.pauseSometimes();
@@ -267,7 +269,7 @@ export class WebGpuDevice implements Device {
   ): Promise<void> {
     const { context, recorder } = this;
     const { gpu } = context;
-    const isBusy = this.queuedCost > 0;
+    const isBusy = this.queued > 0;
     await context.checked("run a step", () => {
       const encoder = encodeDispatches(context, recorder, slice, isBusy);
       if (target) encodeCopies(encoder, recorder, kept, target);

@@ -41,11 +41,6 @@ export class Slices {
     return { first, end, cost };
   }
 
-  /** Whether so many multiply-adds take no longer than a slice should. */
-  fits(cost: number): boolean {
-    return cost <= this.budget;
-  }
-
   /** Runs a slice, which must end when the GPU has done it. */
   async time(slice: Slice, run: () => Promise<void>): Promise<void> {
     const started = this.platform.now();
