@@ -61,7 +61,6 @@ const PLACES: readonly (readonly [string, Place, Place])[] = [
     { rows: 512, before: 0, window: 512 },
     { rows: 37, before: 0, window: 20 },
   ],
-  ["512 rows of 4096", { rows: 512, before: 3584 }, { rows: 37, before: 0 }],
 ];
 
 function caseName(place: string, dtype: CacheDtype): string {

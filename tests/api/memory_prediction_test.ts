@@ -50,6 +50,7 @@ const SMALL: readonly ModelOptions[] = [
   { dtype: "q4", contextLength: 512, cacheDtype: "f32", threads: 2 },
   { dtype: "q8", contextLength: 2048, cacheDtype: "f32", threads: 1 },
   { dtype: "q8", contextLength: 16_384, cacheDtype: "f16", threads: 2 },
+  { dtype: "q8", contextLength: 8192, cacheDtype: "q8", threads: 1 },
   { dtype: "f32", contextLength: 256, cacheDtype: "f32", threads: 2 },
   { dtype: "f32", contextLength: 1024, cacheDtype: "f16", threads: 1 },
 ];
