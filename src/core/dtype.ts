@@ -59,14 +59,14 @@ export function dtypeBytes(dtype: CheckpointDtype, count: number): number {
  */
 export type WeightFormat = "f32" | "q8" | "q4";
 
-/** Formats of keys and values without scales. */
-export type FloatCacheDtype = "f32" | "f16";
-
 /**
  * How a device keeps keys and values: float32, half precision, which ends at
  * 65504, or signed bytes with a float32 scale for each key and value of a head.
  */
-export type CacheDtype = FloatCacheDtype | "q8";
+export type CacheDtype = "f32" | "f16" | "q8";
+
+/** Formats of keys and values without scales. */
+export type FloatCacheDtype = Exclude<CacheDtype, "q8">;
 
 /** Blocks of a file that hold the values of a {@link WeightFormat} as they are. */
 export const FORMAT_BLOCKS: Readonly<
