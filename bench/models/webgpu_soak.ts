@@ -14,6 +14,8 @@ const RSS_PER_10K = 16 * 2 ** 20;
 const RSS_AT_FIRST = 32 * 2 ** 20;
 /** Of the prompt's steps and those of tokens, roughly. */
 const SUBMITS_PER_TOKEN = 2;
+/** Most submissions of the control, which grows evenly; a runtime may take 10 ms for each. */
+const MOST_SUBMITS = 4000;
 /** Share of the rounds that warm up. */
 const WARM_UP = 0.1;
 
@@ -23,7 +25,9 @@ const count = Math.max(4, Math.ceil(tokens / ROUND_TOKENS));
 const mib = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
 // Before anything else, so that nothing is freed meanwhile.
-const alone = Math.max(0, await control(SUBMITS_PER_TOKEN * tokens));
+const submits = SUBMITS_PER_TOKEN * tokens;
+const tried = Math.min(MOST_SUBMITS, submits);
+const alone = Math.max(0, await control(tried)) * submits / tried;
 let next = 1;
 const rounds = await soak(count, (round) => {
   if (round.tokens < next) return;
