@@ -15,6 +15,8 @@ use crate::quantized::{
 };
 use crate::rows::RowsMut;
 use crate::tile::TILE;
+#[cfg(any(target_feature = "atomics", not(target_arch = "wasm32")))]
+use core::ops::Range;
 
 /// Runs a chunk; false when the operation is not one of these.
 ///
@@ -40,6 +42,21 @@ pub unsafe fn run(c: &Command, chunk: u32) -> bool {
         }
     }
     true
+}
+
+/// Addresses of the weights of a product of one row, and bytes of a chunk, which
+/// follow each other. Any words will do.
+#[cfg(any(target_feature = "atomics", not(target_arch = "wasm32")))]
+pub fn streamed(c: &Command) -> Option<(Range<usize>, usize)> {
+    let group = match c.op() {
+        40 => size_of::<Q8Group>(),
+        41 => size_of::<Q4Group>(),
+        _ => return None,
+    };
+    let tile = (c.size(4) / GROUP).saturating_mul(group);
+    let bytes = c.size(5).div_ceil(TILE).saturating_mul(tile);
+    let weights = c.size(1)..c.size(1).saturating_add(bytes);
+    (c.size(3) == 1).then_some((weights, c.size(7).saturating_mul(tile)))
 }
 
 /// Arguments: x, out, rows, K. Units: blocks of rows.

@@ -1,9 +1,11 @@
 //! What the threaded build offers besides: workers and their schedule.
 
 use crate::command::Command;
+use crate::dispatch_quantized::streamed;
 use crate::exports::run;
 use crate::schedule::{Schedule, Work};
 use crate::simd::F32x4;
+use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// What the host and the workers of a device share; all zero at first.
@@ -12,6 +14,11 @@ pub struct Pool {
     schedule: Schedule,
     commands: AtomicUsize,
 }
+
+/// How far to look for a command that reads weights.
+const COMMANDS_AHEAD: u32 = 16;
+/// Weights to read ahead: less than the cache of one processor.
+const BYTES_AHEAD: usize = 384 << 10;
 
 /// A worker's view of the step under way.
 struct Worker<'a> {
@@ -36,6 +43,23 @@ impl Work for Worker<'_> {
         let command = self.command(command).for_worker(self.number);
         // SAFETY: `start` promises the addresses, and each chunk runs once.
         unsafe { run(&command, chunk) };
+    }
+
+    fn ahead(&self, next: u32) -> Range<usize> {
+        let last = self.pool.schedule.count().min(next.saturating_add(COMMANDS_AHEAD));
+        let Some((weights, chunk)) = (next..last).find_map(|i| streamed(self.command(i))) else {
+            return 0..0;
+        };
+        // Who publishes a command takes its first chunk at once.
+        let first = chunk.saturating_mul(1 + self.number as usize);
+        let start = weights.start.saturating_add(first).min(weights.end.saturating_sub(chunk));
+        start..weights.end.min(start.saturating_add(BYTES_AHEAD))
+    }
+
+    fn touch(&self, address: usize) -> u32 {
+        // SAFETY: the schedule has seen that the step is under way, whose weights
+        // stay and change no more.
+        u32::from(unsafe { *(address as *const u8) })
     }
 }
 

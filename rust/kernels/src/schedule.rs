@@ -1,9 +1,12 @@
 //! How workers share a step: the chunks of a command go by an atomic counter to
 //! whoever asks, and the commands come one after another. Nobody waits for a
 //! worker that has no chunk: one that the system has put aside costs nothing.
+//! Who finds no chunk reads weights that are needed next, so that they come from
+//! memory while others end what they have.
 
 use core::hint::spin_loop;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::ops::Range;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 /// Bits of a chunk's number, and of the number of chunks.
 const CHUNK_BITS: u32 = 22;
@@ -34,6 +37,10 @@ impl Ticket {
     }
 }
 
+/// Lines that are read ahead between two looks for work.
+const LINES_AHEAD: usize = 16;
+const LINE_BYTES: usize = 64;
+
 /// A value that shares no cache line with another.
 #[repr(C, align(64))]
 struct Line<T>(T);
@@ -47,6 +54,8 @@ pub struct Schedule {
     aborted: AtomicU32,
     stopped: AtomicU32,
     count: AtomicU32,
+    /// Steps that have begun.
+    started: AtomicU32,
     ticket: Line<AtomicU64>,
     /// Chunks of the command that are computed.
     done: Line<AtomicU32>,
@@ -61,14 +70,25 @@ pub trait Work {
     fn chunks(&self, command: u32) -> u32;
     /// Computes a chunk.
     fn run(&self, command: u32, chunk: u32);
+    /// Addresses of weights that a command from number `next` on will read; none
+    /// but numbers: where no step is under way, commands may be any bytes.
+    fn ahead(&self, next: u32) -> Range<usize>;
+    /// Reads a byte of them.
+    fn touch(&self, address: usize) -> u32;
 }
 
 impl Schedule {
     /// Hands a step of `count` commands to the workers.
     pub fn start(&self, count: u32) {
         self.count.store(count, Ordering::Relaxed);
+        self.started.fetch_add(1, Ordering::SeqCst);
         // Whoever takes the one chunk of command 0, which is none, begins.
         self.publish(0, 1);
+    }
+
+    /// Commands of the step.
+    pub fn count(&self) -> u32 {
+        self.count.load(Ordering::Relaxed)
     }
 
     /// Makes the workers return, once they have no chunk.
@@ -85,16 +105,18 @@ impl Schedule {
             if self.stopped.load(Ordering::SeqCst) != 0 {
                 return;
             }
-            self.take_chunks(work);
+            let command = self.take_chunks(work);
+            self.read_ahead(seen, command, work);
             self.wait(seen, spins);
         }
     }
 
-    fn take_chunks(&self, work: &impl Work) {
+    /// Gives the number of a command that has no chunk left.
+    fn take_chunks(&self, work: &impl Work) -> u32 {
         loop {
             let ticket = Ticket(self.ticket.0.fetch_add(1, Ordering::AcqRel));
             if ticket.chunk() >= ticket.chunks() {
-                return;
+                return ticket.command();
             }
             // Numbers of commands are one more than their indices.
             if ticket.command() > 0 && !self.is_aborted() {
@@ -104,6 +126,27 @@ impl Schedule {
                 self.advance(ticket.command(), work);
             }
         }
+    }
+
+    /// Reads what commands after one will, until there is work.
+    fn read_ahead(&self, seen: u32, command: u32, work: &impl Work) {
+        let is_over = || self.published.0.load(Ordering::Acquire) != seen;
+        let ahead = work.ahead(command);
+        // The host writes commands only after the end of a step, and before the
+        // next is published: otherwise what was read of them holds.
+        fence(Ordering::SeqCst);
+        if self.started.load(Ordering::SeqCst) == self.ended.load(Ordering::SeqCst) {
+            return;
+        }
+        let mut sum = 0;
+        for first in ahead.clone().step_by(LINES_AHEAD * LINE_BYTES) {
+            if is_over() {
+                break;
+            }
+            let lines = first..ahead.end.min(first + LINES_AHEAD * LINE_BYTES);
+            sum += lines.step_by(LINE_BYTES).map(|line| work.touch(line)).sum::<u32>();
+        }
+        core::hint::black_box(sum);
     }
 
     /// Goes on with command `next`. The small ones are not worth sharing.
@@ -203,6 +246,15 @@ mod tests {
         fn run(&self, command: u32, chunk: u32) {
             self.runs.lock().unwrap().push((command, chunk));
         }
+
+        fn ahead(&self, next: u32) -> Range<usize> {
+            let next = next as usize;
+            next..next + 100_000
+        }
+
+        fn touch(&self, _: usize) -> u32 {
+            1
+        }
     }
 
     /// Runs steps on so many workers; what each ran.
@@ -258,6 +310,12 @@ mod tests {
                     self.0.aborted.store(1, Ordering::SeqCst);
                 }
             }
+            fn ahead(&self, _: u32) -> Range<usize> {
+                0..0
+            }
+            fn touch(&self, _: usize) -> u32 {
+                0
+            }
         }
         let schedule = zeroed();
         let work = Aborting(&schedule, Cell::new(0));
@@ -278,5 +336,35 @@ mod tests {
         }
         assert_eq!(log.runs.into_inner().unwrap().len(), 2);
         assert_eq!(schedule.ended.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn reads_ahead_while_a_step_is_under_way_and_nothing_is_published() {
+        struct Reading(Cell<u32>);
+        impl Work for Reading {
+            fn chunks(&self, _: u32) -> u32 {
+                1
+            }
+            fn run(&self, _: u32, _: u32) {}
+            fn ahead(&self, next: u32) -> Range<usize> {
+                64..64 * (next as usize + 1) + 1
+            }
+            fn touch(&self, address: usize) -> u32 {
+                assert!(address.is_multiple_of(LINE_BYTES));
+                self.0.set(self.0.get() + 1);
+                0
+            }
+        }
+        let (schedule, work) = (zeroed(), Reading(Cell::new(0)));
+        schedule.read_ahead(0, 40, &work);
+        assert_eq!(work.0.get(), 0, "before a step");
+        schedule.start(1);
+        schedule.read_ahead(0, 40, &work);
+        assert_eq!(work.0.get(), 0, "while there is work");
+        schedule.read_ahead(1, 40, &work);
+        assert_eq!(work.0.get(), 41);
+        schedule.take_chunks(&work);
+        schedule.read_ahead(1, 40, &work);
+        assert_eq!(work.0.get(), 41, "after the step");
     }
 }
