@@ -4,6 +4,7 @@
 import type { CheckpointDtype, StorageDtype } from "../core/dtype.ts";
 import { CheckpointError } from "../core/errors.ts";
 import type { Shape } from "../core/shape.ts";
+import type { BlockBuffers } from "./block_buffers.ts";
 import type { ByteSource } from "./byte_source.ts";
 import { openGgufCheckpoint } from "./gguf_checkpoint.ts";
 import type { ModelFiles } from "./model_files.ts";
@@ -68,10 +69,14 @@ export interface Checkpoint extends AsyncDisposable {
   ): Promise<Uint8Array>;
   /**
    * The whole tensor in blocks of at most `maxBytes` (default 16 MiB), or of
-   * one row where a row is larger. Blocks have two buffers by turns: one is
-   * good while the next is read, no longer.
+   * one row where a row is larger. Blocks have two buffers by turns, of their
+   * own unless given: one is good while the next is read, no longer.
    */
-  rowBlocks(name: string, maxBytes?: number): AsyncGenerator<RowBlock>;
+  rowBlocks(
+    name: string,
+    maxBytes?: number,
+    buffers?: BlockBuffers,
+  ): AsyncGenerator<RowBlock>;
 }
 
 /** Name of an unsharded checkpoint. */

@@ -6,6 +6,7 @@ import {
 } from "../core/dtype.ts";
 import { CheckpointError, UnsupportedError } from "../core/errors.ts";
 import { numel, type Shape } from "../core/shape.ts";
+import { BlockBuffers } from "./block_buffers.ts";
 import type { ByteSource } from "./byte_source.ts";
 import type { Checkpoint, CheckpointTensor } from "./checkpoint.ts";
 
@@ -67,19 +68,18 @@ export function storedTensors(
     has: (name) => tensors.has(name),
     get,
     readRows,
-    async *rowBlocks(name, maxBytes = BLOCK_BYTES) {
+    async *rowBlocks(
+      name,
+      maxBytes = BLOCK_BYTES,
+      buffers = new BlockBuffers(),
+    ) {
       const { rows, rowBytes, dtype } = get(name);
       if (rowBytes === 0) return;
       const unit = wholeRows(get(name));
       const step = Math.max(1, Math.floor(maxBytes / rowBytes / unit)) * unit;
-      const buffers: Uint8Array[] = [];
       for (let firstRow = 0; firstRow < rows; firstRow += step) {
         const count = Math.min(step, rows - firstRow);
-        // By turns: a block is good while the next one is read.
-        const buffer = buffers.length < 2
-          ? new Uint8Array(count * rowBytes)
-          : buffers.shift()!;
-        buffers.push(buffer);
+        const buffer = buffers.take(count * rowBytes);
         const bytes = await readRows(name, firstRow, count, buffer);
         yield { firstRow, rows: count, dtype, bytes };
       }

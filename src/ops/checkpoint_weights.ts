@@ -7,6 +7,7 @@ import {
 } from "../core/dtype.ts";
 import { CheckpointError } from "../core/errors.ts";
 import { formatShape, sameShape, type Shape } from "../core/shape.ts";
+import { BlockBuffers } from "../io/block_buffers.ts";
 import type { Checkpoint, RowBlock } from "../io/checkpoint.ts";
 import { decodeRows } from "../quant/blocks.ts";
 import type { Device, WeightKind, WeightRows, WeightSpec } from "./device.ts";
@@ -150,10 +151,11 @@ export class CheckpointWeights implements WeightLoader {
   async *#blocks(
     wanted: readonly Declared[],
   ): AsyncGenerator<DeclaredBlock> {
+    const buffers = new BlockBuffers();
     for (const [index, declared] of wanted.entries()) {
       const { dtype } = this.#checkpoint.get(declared.name);
       const bytes = isBlockDtype(dtype) ? BLOCK_READ_BYTES : undefined;
-      const blocks = this.#checkpoint.rowBlocks(declared.name, bytes);
+      const blocks = this.#checkpoint.rowBlocks(declared.name, bytes, buffers);
       for await (const block of blocks) yield { declared, index, block };
     }
   }
