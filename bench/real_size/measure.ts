@@ -31,6 +31,11 @@ export class Figures {
       : (sorted[middle - 1]! + sorted[middle]!) / 2;
   }
 
+  /** The most values of one figure. */
+  get turns(): number {
+    return Math.max(...[...this.#lists.values()].map((list) => list.length));
+  }
+
   /** The most that a best speed exceeds its median. */
   spread(): number {
     return [...this.#lists].reduce((most, [key, list]) => {

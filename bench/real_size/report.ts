@@ -33,7 +33,7 @@ export function renderResults(results: Results, before: string): string {
     before,
     new Map(
       results.runtimes.map((runtime) => [
-        `${runtime} `,
+        `${runtime}, ${results.file}`,
         renderSection(results, runtime),
       ]),
     ),
@@ -42,25 +42,47 @@ export function renderResults(results: Results, before: string): string {
 
 function renderSection(results: Results, runtime: string): string {
   const { file, fileBytes, threads } = results;
-  const date = new Date().toISOString().slice(0, 10);
   return [
-    `## ${runtime} ${version(runtime)}, ${file}`,
-    `${date}: ${cpus()[0]?.model}, ${cpus().length} processors, load average ${
-      loadavg()[2]!.toFixed(1)
-    } with the engines' own; a file of ${
+    `## ${runtime}, ${file}`,
+    `${machine(runtime)}; a file of ${
       megabytes(fileBytes)
     }; llama.cpp through node-llama-cpp ${peerVersion()}, on the CPU.`,
-    disturbance(results.figures.spread()),
+    disturbance(results.figures),
     ...threads.map((count) => peerTable(results, runtime, count)),
     boundsTable(results, runtime),
-    towersTable(results, runtime),
   ].filter((part) => part !== "").join("\n\n");
+}
+
+/** A section of one table. */
+export function renderPart(
+  runtime: string,
+  name: string,
+  parts: readonly string[],
+  before: string,
+): string {
+  const heading = `${runtime}, ${name}`;
+  const section = [`## ${heading}`, `${machine(runtime)}.`, ...parts];
+  return updatePage(before, new Map([[heading, section.join("\n\n")]]));
+}
+
+/** When and where. */
+function machine(runtime: string): string {
+  const date = new Date().toISOString().slice(0, 10);
+  return `${date}: ${runtime} ${version(runtime)} on ${
+    cpus()[0]?.model
+  }, ${cpus().length} processors, load average ${
+    loadavg()[2]!.toFixed(1)
+  } with the engines' own`;
 }
 
 /** Spread of turns on a machine that does nothing else. */
 const QUIET_SPREAD = 1.1;
 
-function disturbance(spread: number): string {
+function disturbance(figures: Figures): string {
+  if (figures.turns < 2) {
+    return "One turn of each: whatever else the machine did is in the figures.";
+  }
+  const spread = figures.spread();
   return spread <= QUIET_SPREAD
     ? ""
     : `Other work disturbed this run: best turns are up to ${
@@ -213,24 +235,6 @@ function shareRow(
     figure(bound),
     `${(100 * reached / bound).toFixed(0)} %`,
   ];
-}
-
-function towersTable({ figures, threads }: Results, runtime: string): string {
-  const rows = threads.flatMap((count) => {
-    const key = `${runtime}/towers/${count}`;
-    const value = (name: string) => figures.median(key, name);
-    if (value("image") === undefined) return [];
-    return [[
-      threadsOf(count),
-      value("image")!.toFixed(1),
-      value("audio")!.toFixed(1),
-      megabytes(value("peak")!),
-    ]];
-  });
-  return rows.length === 0 ? "" : table(
-    ["towers", "picture of 768 x 768, s", "clip of 30 s, s", "peak memory"],
-    rows,
-  );
 }
 
 function megabytes(bytes: number): string {
