@@ -89,7 +89,8 @@ function encodePass(
     if (known.pipeline !== bound) pass.setPipeline(known.pipeline.pipeline);
     bound = known.pipeline;
     pass.setBindGroup(0, known.group);
-    pass.dispatchWorkgroups(...dispatch.workgroups);
+    const [x, y, z] = dispatch.workgroups;
+    pass.dispatchWorkgroups(x, y, z);
   }
   pass.end();
 }

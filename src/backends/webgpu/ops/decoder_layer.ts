@@ -260,13 +260,15 @@ class LayerRecording {
 
   /**
    * Parts of the keys, a power of two, so that steps of a growing context record
-   * the same sizes for long.
+   * the same sizes for long. A tile each where that is few: the tiles of a split
+   * come one after another, and a split without one costs little.
    */
   private splits(): number {
     const tiles = Math.ceil(this.seen / ATTEND_KEYS);
-    const most = tiles <= LONG_TILES
-      ? Math.min(MERGED_SPLITS, tiles)
-      : Math.min(LONG_SPLITS, tiles / LONG_SPLIT_TILES);
+    if (tiles <= LONG_TILES) {
+      return Math.min(MERGED_SPLITS, 2 ** Math.ceil(Math.log2(tiles)));
+    }
+    const most = Math.min(LONG_SPLITS, tiles / LONG_SPLIT_TILES);
     return 2 ** Math.floor(Math.log2(most));
   }
 

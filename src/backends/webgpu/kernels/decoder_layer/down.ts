@@ -21,8 +21,11 @@ import {
   rowsOf,
 } from "./products.ts";
 
-/** Workgroups that are wanted, and most rows of one. */
-const GROUPS = 256;
+/**
+ * Workgroups that are wanted, and most rows of one. Fewer in sparse layers, where
+ * each cuts all gates anew.
+ */
+const GROUPS = { dense: 512, sparse: 256 };
 const MOST_ROWS = 8;
 
 /**
@@ -35,7 +38,9 @@ const MOST_ROWS = 8;
 export function downKernel(shape: LayerShape): LayerKernel {
   const { hidden, intermediate, subgroups, cutoff, downProj } = shape;
   const threads = threadsFor(intermediate);
-  const rows = rowsFor(hidden, GROUPS, MOST_ROWS);
+  const isSparse = cutoff !== undefined;
+  const wanted = isSparse ? GROUPS.sparse : GROUPS.dense;
+  const rows = rowsFor(hidden, wanted, MOST_ROWS);
   const sums = new WorkgroupSums(subgroups, threads);
   const suits = GroupProducts.suits(subgroups, threads, intermediate, [
     downProj.format,
@@ -43,7 +48,6 @@ export function downKernel(shape: LayerShape): LayerKernel {
   const products = suits
     ? downByGroups(shape, sums, rows)
     : downByOctets(shape, sums, rows);
-  const isSparse = cutoff !== undefined;
   return {
     label: `decoderLayer down ${isSparse ? "sparse" : "dense"}`,
     groups: Math.ceil(hidden / rows),
