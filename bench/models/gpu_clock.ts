@@ -50,10 +50,15 @@ export class GpuClock {
   private readonly mark: GPUBuffer;
   private readonly readback: Readback;
   private readonly createEncoder: () => GPUCommandEncoder;
+  private readonly seesPasses: boolean;
 
-  /** Counts what is recorded on `gpu` from now on. */
-  constructor(gpu: GPUDevice) {
+  /**
+   * Counts what is recorded on `gpu` from now on. Without `seesPasses` it counts
+   * no dispatches, and does not make their encoding longer.
+   */
+  constructor(gpu: GPUDevice, { seesPasses = true } = {}) {
     this.gpu = gpu;
+    this.seesPasses = seesPasses;
     this.readback = new Readback(gpu, { mapsAtOnce: true });
     this.mark = gpu.createBuffer({
       size: MARK_BYTES,
@@ -132,6 +137,7 @@ export class GpuClock {
       this.encodingMs += performance.now() - started;
       return commands;
     };
+    if (!this.seesPasses) return encoder;
     encoder.beginComputePass = (descriptor) => {
       this.passes++;
       return this.counted(beginComputePass.call(encoder, descriptor));

@@ -27,6 +27,7 @@ import {
 import { runTokens } from "../../src/models/gemma3n/token_run.ts";
 import { createDenoPlatform } from "../../src/platform/deno.ts";
 import { type DecoderSize, E2B, E4B, TINY } from "./decoder_sizes.ts";
+import { GpuClock } from "./gpu_clock.ts";
 import {
   type Declared,
   declaringLoader,
@@ -56,14 +57,17 @@ interface Loaded {
   readonly steps: DecoderSteps;
   readonly cache: SequenceCache;
   readonly size: DecoderSize;
+  readonly clock: GpuClock;
 }
 
 async function benchSize(size: DecoderSize, tokens: number): Promise<void> {
   const { name, config, contexts, chunk } = size;
   const { textConfig } = config;
+  const context = await openGpu(navigator.gpu);
+  const clock = new GpuClock(context.gpu, { seesPasses: false });
   const device = createWebGpuDevice({
     platform: createDenoPlatform(),
-    context: await openGpu(navigator.gpu),
+    context,
   });
   const declared: Declared[] = [];
   const load = declaringLoader(device, declared, "q4");
@@ -102,7 +106,7 @@ async function benchSize(size: DecoderSize, tokens: number): Promise<void> {
     // Zeros stand for what came before.
     cache.reserve(at - cache.length);
     cache.advance(new Int32Array(at - cache.length));
-    await benchContext({ steps, cache, size }, at, tokens);
+    await benchContext({ steps, cache, size, clock }, at, tokens);
   }
   cache.dispose();
   await device[Symbol.asyncDispose]();
@@ -116,12 +120,14 @@ async function benchContext(
 ): Promise<void> {
   const times = WAYS.map((): number[] => []);
   const undecided = WAYS.map(() => 0);
+  const encoding = WAYS.map((): number[] => []);
   const expected = new Map<boolean, string>();
   for (let turn = 0; turn < TURNS; turn++) {
     for (const [i, way] of WAYS.entries()) {
       const started = performance.now();
       const result = await generate(loaded, tokens, way);
       const time = performance.now() - started;
+      const { encodingMs } = loaded.clock.take();
       loaded.cache.crop(at);
       const { ids } = result;
       undecided[i] = result.undecided;
@@ -131,7 +137,9 @@ async function benchContext(
       if (ids.join() !== others) {
         throw new Error(`Other ids in runs of ${way.run}: ${ids}`);
       }
-      if (turn > 0) times[i]!.push(time / tokens);
+      if (turn === 0) continue;
+      times[i]!.push(time / tokens);
+      encoding[i]!.push(encodingMs / tokens);
     }
   }
   for (const [i, { run, sampling }] of WAYS.entries()) {
@@ -143,7 +151,8 @@ async function benchContext(
       `${loaded.size.name.padEnd(6)} ` +
         `${`at ${at}, ${what} by the ${chooser}`.padEnd(38)} ` +
         `${(1000 / best).toFixed(1)} tok/s, ${best.toFixed(3)} ms ` +
-        `(median ${median(times[i]!).toFixed(3)})${left}`,
+        `(median ${median(times[i]!).toFixed(3)}), ` +
+        `encoding ${median(encoding[i]!).toFixed(3)} ms${left}`,
     );
   }
 }
