@@ -44,9 +44,14 @@ export class Readback {
     const mapped = staging.mapAsync(MAP_READ, 0, bytes);
     if (this.mapsAtOnce) mapped.catch(() => {}); // unmap() below ends it
     else await mapped;
-    const copy = staging.getMappedRange(0, bytes).slice(0);
-    staging.unmap();
-    return copy;
+    try {
+      return staging.getMappedRange(0, bytes).slice(0);
+    } catch (error) {
+      await mapped; // tells why, as does the loss of the GPU meanwhile
+      throw error;
+    } finally {
+      staging.unmap();
+    }
   }
 
   /** Gives the memory back. */
