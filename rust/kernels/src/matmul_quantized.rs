@@ -78,9 +78,9 @@ fn one_row<F: Form, W: WeightGroup, const T: usize>(
     x: &[[Quad; ROW_QUADS]],
     tiles: &[[W; T]],
 ) -> [Sums; T] {
-    // Products of more than two pieces at a time would have more values on their
-    // way than there are registers. A branch that is never taken but looks as if
-    // it were keeps them apart.
+    // Products of several pieces at a time would have more values on their way
+    // than there are registers. A branch that is never taken but looks as if it
+    // were keeps them apart.
     let last = core::hint::black_box(usize::MAX);
     let mut totals = [[F32x4::zero(); 2]; T];
     for ([head, bytes @ ..], tiles) in x.iter().zip(tiles) {
@@ -92,13 +92,19 @@ fn one_row<F: Form, W: WeightGroup, const T: usize>(
             let x = F::quads(Bits::load(x));
             let pieces = tiles.map(|(_, pieces)| &pieces.as_chunks::<ROUND>().0[round]);
             add_pieces::<F, W, T, 0>(&mut sums, x, pieces);
+            if last == 4 * round {
+                break;
+            }
             add_pieces::<F, W, T, 1>(&mut sums, x, pieces);
-            if last == 2 * round {
+            if last == 4 * round + 1 {
                 break;
             }
             add_pieces::<F, W, T, 2>(&mut sums, x, pieces);
+            if last == 4 * round + 2 {
+                break;
+            }
             add_pieces::<F, W, T, 3>(&mut sums, x, pieces);
-            if last == 2 * round + 1 {
+            if last == 4 * round + 3 {
                 break;
             }
         }
