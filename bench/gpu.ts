@@ -2,9 +2,11 @@
 //   deno run -A --no-check bench/gpu.ts [--sizes e2b,e4b] [--rounds 1]
 //     [--parts decode,compiled,prefill,picture,sound] [--python python3]
 //     [--device cuda] [--tiny] [--dry] [--ours FILE] [--peer FILE]
+//     [--machine NAME]
 // With --ours the output of the benches of this library is read from a file, and
 // with --peer that of bench/peers/transformers_gpu.py, for cards that are lent
 // for minutes; with --ours alone the section is without the peer.
+// --machine names one of several with the same card, whose processors differ.
 // Python needs torch, transformers and timm (bench/peers/transformers_gpu.py).
 // Writes a section of bench/RESULTS.md, unless --dry or --tiny. Imports no
 // package, so that it runs where no registry is reached.
@@ -25,6 +27,7 @@ const { values: options } = parseArgs({
     dry: { type: "boolean", default: false },
     ours: { type: "string" },
     peer: { type: "string" },
+    machine: { type: "string" },
   },
 });
 const parts = options.parts.split(",");
@@ -41,6 +44,7 @@ for (let round = 0; round < rounds; round++) {
   const lines = isSaved ? saved(options.ours!) : await measureOurs();
   // Deno gives the vendor as a number.
   adapter = lines[0]!.replace(/^\d+ /, "");
+  if (options.machine) adapter += `, ${options.machine}`;
   ours.add(lines);
   if (isSaved && options.peer === undefined) continue;
   const others = options.peer === undefined
