@@ -18,6 +18,7 @@ import {
   type TestDevice,
   testGpu,
 } from "../../testing.ts";
+import { RecordedLayer } from "../../../src/backends/webgpu/ops/recorded_layer.ts";
 import { deviceOf } from "./device_of.ts";
 import { type Declared, fill, loader } from "./random_weights.ts";
 
@@ -229,6 +230,21 @@ if (context) {
     ["wide q8", WIDE, "q8", { past: 100, rows: 1 }, plain],
     ["wide q4", WIDE, "q4", { past: 100, rows: 1 }, floats],
   ];
+  test("rows after the first repeat what their layers recorded", async () => {
+    const { repeat } = RecordedLayer.prototype;
+    let repeated = 0;
+    RecordedLayer.prototype.repeat = function (...args) {
+      repeated++;
+      return repeat.apply(this, args);
+    };
+    try {
+      await layersOf(plain, SMALL, "f32", { past: 3, rows: 3 }, true);
+    } finally {
+      RecordedLayer.prototype.repeat = repeat;
+    }
+    assert.equal(repeated, 2 * SMALL.layers);
+  });
+
   for (const [label, sizes, dtype, run, target] of cases) {
     const isPacked = dtype !== "f32" && target === plain;
     test(`decoderLayer of ${label} matches the reference with ${target.name}`, async () => {
