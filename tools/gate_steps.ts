@@ -36,7 +36,7 @@ const OPERATIONS_ON_DAWN = `^(?!${
   [
     "<root>",
     ".*( on |\\()(the )?(reference|wasm)",
-    "decoderLayer of (wide|large|odd f32|odd q4 matches .* all features)",
+    "decoderLayer of (wide q8|large|odd f32|(wide|odd) q4 matches .* floats)",
     "sample\\(\\) chooses as the host",
   ].join("|")
 })`;
