@@ -7,8 +7,8 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-/** Most that the library may weigh; most of it are the built modules. */
-const MAX_BYTES = 4e6;
+/** Most that the library may weigh; four builds of the kernels are 1.6 MB of it. */
+const MAX_BYTES = 4.5e6;
 /** What JSR takes. */
 const MAX_PACKAGE_BYTES = 20 * 2 ** 20;
 
