@@ -7,8 +7,8 @@
 // what that adds is subtracted for the group as a whole.
 //
 // Bytes: the vector is rounded to integers of -127 to 127, with a scale for each
-// group, as the kernels of CPUs do. The code is a third as long, which counts more
-// than its speed: a GPU fetches the kernels of a layer anew for each layer once
+// group, as the kernels of CPUs do. The code is shorter, which counts more than
+// its speed: a GPU fetches the kernels of a layer anew for each layer once
 // all of them are larger than its cache of instructions.
 import { BLOCK_SIZES, type WeightFormat } from "../../../../core/dtype.ts";
 import { range } from "./layer_shape.ts";
