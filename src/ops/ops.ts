@@ -216,6 +216,12 @@ export interface Ops {
   readonly embedStreams?: EmbedStreamsOp;
   /** AltUp's streams merged and normed, where a device has it; see decoder_streams.ts. */
   readonly mergeStreams?: MergeStreamsOp;
+  /**
+   * The id of the largest of each row, as a number, the first of equals: logits
+   * `[T, V]` -> `[T]`; -1 where a row has a NaN or nothing above -Infinity.
+   * Where a device has it; `generation/choice.ts` is its definition.
+   */
+  readonly argmax?: (logits: Tensor) => Tensor;
 
   // Pictures: `[Y, X, C]`.
 

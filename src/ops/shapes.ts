@@ -10,11 +10,11 @@ import { pictureShapes } from "./shapes/pictures.ts";
 import { soundShapes } from "./shapes/sound.ts";
 
 /** Operations that few devices have, and check by themselves. */
-type WholeOps = "decoderLayer" | "embedStreams" | "mergeStreams";
+type RareOps = "argmax" | "decoderLayer" | "embedStreams" | "mergeStreams";
 
 /** The arguments of each operation to the shape of its result; `void` where there is none. */
 export type OpShapes = {
-  readonly [K in Exclude<keyof Ops, WholeOps>]: (
+  readonly [K in Exclude<keyof Ops, RareOps>]: (
     ...args: Parameters<Ops[K]>
   ) => ReturnType<Ops[K]> extends void ? void : Shape;
 };

@@ -3,7 +3,7 @@
 use crate::command::Command;
 use crate::{
     dispatch_elements, dispatch_media, dispatch_media_quantized, dispatch_pack, dispatch_quantized,
-    dispatch_text,
+    dispatch_text, dispatch_tokens,
 };
 use core::slice::from_raw_parts;
 
@@ -62,6 +62,7 @@ pub(crate) unsafe fn run(command: &Command, chunk: u32) {
             || dispatch_quantized::run(command, chunk)
             || dispatch_media_quantized::run(command, chunk)
             || dispatch_pack::run(command, chunk)
+            || dispatch_tokens::run(command, chunk)
     };
     assert!(known, "an operation this module has not");
 }

@@ -9,6 +9,7 @@
 
 mod altup;
 mod append_kv;
+mod argmax;
 mod attention;
 mod attention_rows;
 mod avg_pool2d;
@@ -29,6 +30,7 @@ mod dispatch_media_quantized;
 mod dispatch_pack;
 mod dispatch_quantized;
 mod dispatch_text;
+mod dispatch_tokens;
 mod elementwise;
 mod embedding;
 mod embedding_quantized;

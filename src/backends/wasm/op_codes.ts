@@ -59,4 +59,6 @@ export const OP = {
   packKeysValues: 63,
   multiQueryAttentionQuantized: 64,
   packWeights: 65,
+  argmaxParts: 70,
+  argmax: 71,
 } as const;

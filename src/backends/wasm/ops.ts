@@ -6,6 +6,7 @@ import { decoderOps } from "./ops/decoder.ts";
 import { elementwiseOps } from "./ops/elementwise.ts";
 import { pictureOps } from "./ops/pictures.ts";
 import { soundOps } from "./ops/sound.ts";
+import { tokenOps } from "./ops/tokens.ts";
 import type { Recorder } from "./recorder.ts";
 
 /**
@@ -19,6 +20,7 @@ export function createOps(recorder: Recorder): Ops {
     ...decoderOps(recorder),
     ...pictureOps(recorder),
     ...soundOps(recorder),
+    ...tokenOps(recorder),
   };
   const whole =
     <A extends unknown[], R>(op: (...args: A) => R) => (...args: A) =>

@@ -159,7 +159,7 @@ export class Decoder {
     plan([1], 1); // a device may have kernels for one row alone
     plan(separate(chunk), 1);
     plan(separate(hiddenChunk), 1, true);
-    if (this.#device.tokens) {
+    if (this.mostChosen > 0) {
       this.#steps.planChoice(this.#chosenRows, planOptions);
     }
   }
@@ -255,7 +255,8 @@ export class Decoder {
    * device cannot feed what it has chosen.
    */
   get mostChosen(): number {
-    if (this.#device.tokens === undefined) return 0;
+    const { tokens, ops } = this.#device;
+    if (tokens === undefined) return ops.argmax === undefined ? 0 : 1;
     if (this.#parts.table.weight === undefined) return 1;
     // A cache can be cropped by a chunk.
     return Math.min(CHOSEN_SLOTS, this.options.prefillChunk);

@@ -102,22 +102,17 @@ export class DecoderSteps {
   async choose(
     inputs: readonly ChooseInput[],
     count: number,
-    { fastPrefill, sampling, signal }: ChooseOptions,
+    options: ChooseOptions,
   ): Promise<Float32Array> {
     const { device } = this.#parts;
+    if (device.tokens === undefined) return this.#likeliest(inputs, options);
+    const { fastPrefill, sampling, signal } = options;
     const recorder = this.#recorder;
     const rows = inputs.length;
     const stores = inputs.map(({ cache }) => cache.stores);
     const first = await this.#feed(inputs, signal);
     for (let slot = 1;; slot++) {
-      const [step] = scheduleSteps(
-        inputs.map(({ cache }) => ({
-          pastLength: cache.length + slot - 1,
-          newTokens: 1,
-          keep: 1,
-        })),
-        rows,
-      );
+      const step = nextTokens(inputs, slot - 1);
       const tokens = slot === 1 ? first : { slot: slot - 1 };
       const isLast = slot === count;
       const noise = sampling && {
@@ -130,7 +125,7 @@ export class DecoderSteps {
       };
       const chosen = recorder.whole(() => {
         const options = { fastPrefill, slot, noise };
-        recorder.choice(step!, { tokens, stores }, options);
+        recorder.choice(step, { tokens, stores }, options);
         return isLast ? [device.tokens!.chosen(rows)] : [];
       });
       if (isLast) {
@@ -139,6 +134,22 @@ export class DecoderSteps {
       }
       await device.submit({ signal });
     }
+  }
+
+  /** {@link choose} of one token, on a device that cannot go on from it: `[1, inputs]`. */
+  async #likeliest(
+    inputs: readonly ChooseInput[],
+    { fastPrefill, signal }: ChooseOptions,
+  ): Promise<Float32Array> {
+    const recorder = this.#recorder;
+    const tokens = await this.#feed(inputs, signal);
+    const stores = inputs.map(({ cache }) => cache.stores);
+    const step = nextTokens(inputs, 0);
+    const chosen = recorder.whole(() =>
+      recorder.likeliest(step, { tokens, stores }, fastPrefill)
+    );
+    const [ids] = await this.#parts.device.read([chosen], { signal });
+    return ids!;
   }
 
   /** Embeds one id of the audio or vision vocabulary by the hard path: D values. */
@@ -264,4 +275,20 @@ export class DecoderSteps {
     const row = tokens.rows[token]!;
     return row < 0 ? undefined : tokens.data.subarray(row * D, (row + 1) * D);
   }
+}
+
+/** A step of one token for each sequence, after so many that are not in its cache yet. */
+function nextTokens(
+  inputs: readonly ChooseInput[],
+  ahead: number,
+): ScheduledStep {
+  const [step] = scheduleSteps(
+    inputs.map(({ cache }) => ({
+      pastLength: cache.length + ahead,
+      newTokens: 1,
+      keep: 1,
+    })),
+    inputs.length,
+  );
+  return step!;
 }

@@ -1,6 +1,12 @@
 // Plans of steps: recorded before the memory is taken, for what they need.
 import type { KvSpec } from "../../ops/ops.ts";
-import type { DecoderParts, StepRecorder } from "./step_recorder.ts";
+import type {
+  ChosenTokens,
+  DecoderParts,
+  HostTokens,
+  StepRecorder,
+  StepValues,
+} from "./step_recorder.ts";
 import { scheduleSteps } from "./step_schedule.ts";
 
 /** What a plan is made for. */
@@ -100,11 +106,18 @@ export function planChoice(
       sequences * numHiddenLayers * hiddenSizePerLayerInput,
     ),
   };
+  const valuesOf = (tokens: HostTokens | ChosenTokens): StepValues => {
+    const caches = specs.map((spec) => device.createKvStore(spec));
+    return { tokens, stores: inputs.map(() => caches) };
+  };
+  if (device.tokens === undefined) {
+    device.plan(() => [recorder.likeliest(step!, valuesOf(fed), fastPrefill)]);
+    return;
+  }
   for (const tokens of table.weight ? [fed, { slot: 0 }] : [fed]) {
     for (const sampling of [undefined, all, likeliest]) {
       device.plan(() => {
-        const caches = specs.map((spec) => device.createKvStore(spec));
-        const values = { tokens, stores: inputs.map(() => caches) };
+        const values = valuesOf(tokens);
         const noise = sampling && { keys, sampling };
         recorder.choice(step!, values, { fastPrefill, slot: 0, noise });
         return [device.tokens!.chosen(sequences)];

@@ -118,6 +118,17 @@ export class StepRecorder {
     else tokens.argmax(logits, slot);
   }
 
+  /** Records a step of one row a sequence, and which ids are the likeliest to follow: `[rows]`. */
+  likeliest(
+    step: ScheduledStep,
+    values: StepValues,
+    fastPrefill: boolean,
+  ): Tensor {
+    const options = { fastPrefill, outputHiddenStates: false };
+    const { hidden } = this.step(step, values, options);
+    return this.#parts.device.ops.argmax!(this.logits(hidden!));
+  }
+
   /** `[rows, D]` -> `[rows, V]` */
   logits(hidden: Tensor): Tensor {
     const { device, weights, config } = this.#parts;
