@@ -1,6 +1,7 @@
 // Which optional features a GPU has, and which of them a small computation has
 // shown to work: kernels use no others.
 import { BUFFER_USAGE, MAP_READ } from "./flags.ts";
+import { ROUNDING_FUNCTIONS } from "./kernels/decoder_layer/group_dots.ts";
 
 /** Subgroups that work. */
 export interface SubgroupFeatures {
@@ -65,11 +66,11 @@ const PACKED_LANES = 4;
 function packedTestWgsl(enable: boolean): string {
   return `${enable ? "enable subgroups;" : ""}
 @group(0) @binding(0) var<storage, read_write> results: array<vec2f, ${THREADS}>;
-
+${ROUNDING_FUNCTIONS}
 @compute @workgroup_size(${THREADS})
 fn main(@builtin(local_invocation_index) thread: u32) {
   let word = pack4xI8(vec4i(1, -2, 3, -128));
-  let own = pack4xI8(vec4i(i32(thread & 127u), 5, -6, 1));
+  let own = bytesOf(vec4f(f32(thread & 127u) + 0.25, 4.75, -5.75, 0.75), 1.0);
   results[thread] = vec2f(
     f32(dot4I8Packed(own, word)),
     subgroupShuffleXor(subgroupShuffleXor(f32(thread), 1u), 2u),
@@ -86,7 +87,7 @@ async function testPackedDots(
   return results !== undefined && checkPackedDots(results);
 }
 
-/** Whether products of bytes are right, and lanes found their neighbours. */
+/** Whether bytes are the nearest, their products right, and lanes found their neighbours. */
 export function checkPackedDots(results: Float32Array): boolean {
   for (let thread = 0; thread < THREADS; thread++) {
     const dot = (thread & 127) - 2 * 5 - 3 * 6 - 128;

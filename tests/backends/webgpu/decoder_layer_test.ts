@@ -118,6 +118,8 @@ interface Run {
   readonly rows: number;
   /** How keys and values are kept; f32 unless given. */
   readonly cache?: CacheDtype;
+  /** Whether the last element of the last value before is NaN. */
+  readonly hasNaN?: boolean;
 }
 
 /** Streams after all layers, of each row. */
@@ -125,7 +127,7 @@ async function layersOf(
   target: TestDevice,
   sizes: Sizes,
   dtype: WeightFormat,
-  { past, rows, cache }: Run,
+  { past, rows, cache, hasNaN = false }: Run,
   fused: boolean,
 ): Promise<Float32Array[]> {
   await using device = await target.create();
@@ -169,7 +171,9 @@ async function layersOf(
       const shape = [count, kvHeads, headDim];
       const segment = { firstRow: 0, rows: count, firstPosition: first };
       if (count > 0) {
-        const [k, v] = [upload(shape, 5000 + i), upload(shape, 6000 + i)];
+        const { data } = randomTensor(shape, { seed: 6000 + i });
+        if (hasNaN) data[data.length - 1] = NaN;
+        const [k, v] = [upload(shape, 5000 + i), device.upload(data, shape)];
         device.ops.appendKv([store], [segment], k, v);
       }
     });
@@ -243,6 +247,16 @@ if (context) {
       RecordedLayer.prototype.repeat = repeat;
     }
     assert.equal(repeated, 2 * SMALL.layers);
+  });
+
+  test("a NaN that one group of a packed product sees reaches all streams", async () => {
+    const run = { past: 3, rows: 1, hasNaN: true };
+    for (
+      const [target, isFused] of [[reference, false], [plain, true]] as const
+    ) {
+      const [streams] = await layersOf(target, WIDE, "q4", run, isFused);
+      assert.ok(streams!.every(Number.isNaN), target.name);
+    }
   });
 
   for (const [label, sizes, dtype, run, target] of cases) {

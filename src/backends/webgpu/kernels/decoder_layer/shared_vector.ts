@@ -65,15 +65,15 @@ ${ROUNDING_FUNCTIONS}`;
     const { name, count } = this.octets;
     const rounded = range(count).map((k) => {
       const [a, b] = [`${name}xa${k}`, `${name}xb${k}`];
-      return `  var ${name}most${k} = max(abs(${a}), abs(${b}));
+      return `  var ${name}most${k} = largestOf(max(magnitudesOf(${a}), magnitudesOf(${b})));
 ${
         overSharers((by) =>
           `  ${name}most${k} = max(${name}most${k}, subgroupShuffleXor(${name}most${k}, ${by}u));`
         )
       }
   let ${name}r${k} = roundingOf(${name}most${k});
-  let ${name}wa${k} = pack4xI8(vec4i(round(${a} * ${name}r${k}.x)));
-  let ${name}wb${k} = pack4xI8(vec4i(round(${b} * ${name}r${k}.x)));
+  let ${name}wa${k} = bytesOf(${a}, ${name}r${k}.x);
+  let ${name}wb${k} = bytesOf(${b}, ${name}r${k}.x);
   var ${name}units${k} = unitsOf(${name}wa${k}) + unitsOf(${name}wb${k});
 ${
         overSharers((by) =>
