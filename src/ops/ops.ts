@@ -222,6 +222,21 @@ export interface Ops {
    * Where a device has it; `generation/choice.ts` is its definition.
    */
   readonly argmax?: (logits: Tensor) => Tensor;
+  /**
+   * What `record` records, where a device has it: a device may do again what it
+   * recorded for this `key` last, if the inputs have the same shapes, which
+   * spares the host most of the time of recording.
+   *
+   * `record` must follow from the key and those shapes alone: it reads no other
+   * tensor, and gives the one result that is used later. Values of the inputs
+   * may differ, and positions of `segments`, which it passes on.
+   */
+  readonly repeat?: (
+    key: object,
+    inputs: readonly Tensor[],
+    record: () => Tensor,
+    segments?: readonly Segment[],
+  ) => Tensor;
 
   // Pictures: `[Y, X, C]`.
 

@@ -10,7 +10,12 @@ import { pictureShapes } from "./shapes/pictures.ts";
 import { soundShapes } from "./shapes/sound.ts";
 
 /** Operations that few devices have, and check by themselves. */
-type RareOps = "argmax" | "decoderLayer" | "embedStreams" | "mergeStreams";
+type RareOps =
+  | "argmax"
+  | "decoderLayer"
+  | "embedStreams"
+  | "mergeStreams"
+  | "repeat";
 
 /** The arguments of each operation to the shape of its result; `void` where there is none. */
 export type OpShapes = {
