@@ -10,6 +10,7 @@ import { decoderLayerOp } from "./ops/decoder_layer.ts";
 import { elementwiseOps } from "./ops/elementwise.ts";
 import { linearOps } from "./ops/linear.ts";
 import { pictureOps } from "./ops/pictures.ts";
+import { repeatOp } from "./ops/repeat.ts";
 import { soundOps } from "./ops/sound.ts";
 import { streamsOps } from "./ops/streams.ts";
 import { type TokenMemory, tokenOps } from "./ops/tokens.ts";
@@ -34,6 +35,7 @@ export function createOps(
     ...streamsOps(recorder, subgroups, limits),
     ...pictureOps(recorder),
     ...soundOps(recorder),
+    repeat: repeatOp(recorder),
   };
   return wholeOps(recorder, ops);
 }

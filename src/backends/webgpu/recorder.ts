@@ -21,7 +21,7 @@ import {
   WebGpuKvStore,
   WebGpuTensor,
 } from "./tensors.ts";
-import { Uploads } from "./uploads.ts";
+import { type UploadedPart, Uploads } from "./uploads.ts";
 import { WeightGroups } from "./weight_groups.ts";
 import { WebGpuWeight } from "./weights.ts";
 
@@ -90,6 +90,7 @@ export interface RecordedPart {
   readonly resultsAt: number;
   readonly dispatches: RecordedDispatch[];
   readonly results: readonly StepBuffer[];
+  readonly uploads: UploadedPart;
   /** Last uses of its results, and of others' results, by it. */
   readonly uses: readonly (readonly [buffer: StepBuffer, last: number])[];
 }
@@ -149,9 +150,9 @@ export class Recorder {
     return this.tensor(this.room(numel(shape) * F32_BYTES), shape);
   }
 
-  /** All of a buffer as a tensor. */
-  tensor(buffer: StepBuffer, shape: Shape): WebGpuTensor {
-    return new WebGpuTensor(shape, buffer, 0, this.step);
+  /** A buffer from byte `offset` on as a tensor. */
+  tensor(buffer: StepBuffer, shape: Shape, offset = 0): WebGpuTensor {
+    return new WebGpuTensor(shape, buffer, offset, this.step);
   }
 
   /** The same memory as a tensor that lacks some work. */
@@ -180,7 +181,7 @@ export class Recorder {
   part(record: () => void): RecordedPart {
     const at = this.recorded.length;
     const resultsAt = this.results.length;
-    record();
+    const uploads = this.uploads.part(record);
     const dispatches = this.recorded.slice(at);
     const results = this.results.slice(resultsAt);
     const buffers = new Set(results);
@@ -191,7 +192,7 @@ export class Recorder {
       }
     }
     const uses = [...buffers].map((buffer) => [buffer, buffer.last] as const);
-    return { at, resultsAt, dispatches, results, uses };
+    return { at, resultsAt, dispatches, results, uploads, uses };
   }
 
   /** Whether a part was recorded at the place that the step has reached. */
@@ -200,12 +201,29 @@ export class Recorder {
       resultsAt === this.results.length;
   }
 
-  /** Records a part again, with the parameters that `paramsOf` gives its dispatches. */
+  /** Whether a part can be repeated with what the host gave to it, at the same place. */
+  canRepeatUploads(part: RecordedPart): boolean {
+    return this.canRepeat(part) && part.uploads.offset === this.uploads.bytes;
+  }
+
+  /** Records a part again, with what the host gave to it. */
+  repeatUploads(part: RecordedPart): void {
+    this.requireRecording();
+    this.uploads.repeat(part.uploads);
+    for (const dispatch of part.dispatches) this.recorded.push(dispatch);
+    this.repeatResults(part);
+  }
+
+  /**
+   * Records a part again, with the parameters that `paramsOf` gives its
+   * dispatches. It must have no other values of the host.
+   */
   repeat(
-    { dispatches, results, uses }: RecordedPart,
+    part: RecordedPart,
     paramsOf: (dispatch: RecordedDispatch, i: number) => readonly number[],
   ): void {
     this.requireRecording();
+    const { dispatches } = part;
     for (let i = 0; i < dispatches.length; i++) {
       const dispatch = dispatches[i]!;
       if (dispatch.paramsBuffer !== undefined) {
@@ -221,6 +239,10 @@ export class Recorder {
       }
       this.recorded.push(dispatches[i]!);
     }
+    this.repeatResults(part);
+  }
+
+  private repeatResults({ results, uses }: RecordedPart): void {
     for (const buffer of results) {
       buffer.last = buffer.first;
       this.results.push(buffer);

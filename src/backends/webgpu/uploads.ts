@@ -6,6 +6,14 @@ import { type GpuMemory, StepBuffer } from "./tensors.ts";
 /** Parameters of a dispatch are padded to this. */
 const PARAMS_ALIGNMENT = 16;
 
+/** Part of what the host gives to a step, parameters included. */
+export interface UploadedPart {
+  /** Where it begins. */
+  readonly offset: number;
+  readonly contents: Uint8Array;
+  readonly buffers: readonly StepBuffer[];
+}
+
 /** What the host gives to a step. */
 export class Uploads {
   private host = new Uint8Array(16 * BINDING_ALIGNMENT);
@@ -72,6 +80,25 @@ export class Uploads {
       known.set(key, buffer);
     }
     return buffer;
+  }
+
+  /** Calls `add`; gives what it added, to be added again. */
+  part(add: () => void): UploadedPart {
+    const { used: offset, count } = this;
+    add();
+    return {
+      offset,
+      contents: this.host.slice(offset, this.used),
+      buffers: this.known.slice(count, this.count),
+    };
+  }
+
+  /** Adds a part again, at the place that it had. */
+  repeat({ offset, contents, buffers }: UploadedPart): void {
+    this.used = offset + contents.length;
+    this.grow();
+    this.host.set(contents, offset);
+    for (const buffer of buffers) this.known[this.count++] = buffer;
   }
 
   /** Takes back what was added since there were so many bytes. */

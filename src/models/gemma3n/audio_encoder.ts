@@ -101,9 +101,8 @@ export function audioFeatures(
   mel: Tensor,
   ctx: AudioContext,
 ): Tensor {
-  return embedSoftTokens(
-    ops,
-    w.embedder,
-    audioEncoder(ops, w.encoder, mel, ctx),
-  );
+  const record = () =>
+    embedSoftTokens(ops, w.embedder, audioEncoder(ops, w.encoder, mel, ctx));
+  const inputs = [mel, ctx.valid, ctx.sinusoids];
+  return ops.repeat?.(w, inputs, record) ?? record();
 }

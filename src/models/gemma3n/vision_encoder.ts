@@ -25,9 +25,12 @@ export function imageFeatures(
   config: Gemma3nVisionConfig,
   pixels: Tensor,
 ): Tensor {
-  const cells = imageEncoder(ops, w.encoder, config, pixels);
-  const scaled = ops.scale(cells, Math.sqrt(config.hiddenSize));
-  return embedSoftTokens(ops, w.embedder, scaled);
+  const record = () => {
+    const cells = imageEncoder(ops, w.encoder, config, pixels);
+    const scaled = ops.scale(cells, Math.sqrt(config.hiddenSize));
+    return embedSoftTokens(ops, w.embedder, scaled);
+  };
+  return ops.repeat?.(w, [pixels], record) ?? record();
 }
 
 /** Pixels `[Y, X, 3]` -> `[R * R, hiddenSize]`, row by row; any size of picture. */
