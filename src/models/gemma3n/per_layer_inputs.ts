@@ -109,18 +109,16 @@ export function projectPerLayerInputs(
 ): Tensor {
   const T = embeds.shape[0]!;
   const { numHiddenLayers: L, hiddenSizePerLayerInput: P } = config;
+  // Nothing of another shape in between: devices join such operations.
+  const shape = [T * L, P];
   const projected = ops.scale(
-    ops.matmul(embeds, w.perLayerModelProjection),
+    ops.reshape(ops.matmul(embeds, w.perLayerModelProjection), shape),
     config.hiddenSize ** -0.5,
   );
-  const normed = ops.rmsNorm(
-    ops.reshape(projected, [T * L, P]),
-    w.perLayerProjectionNorm,
-    config.rmsNormEps,
-  );
-  return ops.addScaled(
-    ops.reshape(normed, [T, L * P]),
-    tableRows,
+  const mixed = ops.addScaled(
+    ops.rmsNorm(projected, w.perLayerProjectionNorm, config.rmsNormEps),
+    ops.reshape(tableRows, shape),
     Math.SQRT1_2,
   );
+  return ops.reshape(mixed, [T, L * P]);
 }
