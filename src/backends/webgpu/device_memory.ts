@@ -17,6 +17,9 @@ import type { WebGpuWeight } from "./weights.ts";
 /** Room for a step, in units of the largest planned one. */
 const PLAN_MARGIN = 1.125;
 
+/** Bytes of layers in one buffer: few buffers, but none so large that no place is left for it. */
+const MAX_GROUPS_BYTES = 2 ** 29;
+
 /** Weights, key-value stores, chosen tokens, and what a step needs. */
 export class DeviceMemory {
   readonly weights: WebGpuWeight[] = [];
@@ -134,7 +137,10 @@ export class DeviceMemory {
   private takeAll(): Promise<void> {
     const { context, kvRegion, recorder, slots, tokens } = this;
     return takeMemory(context, this.requiredBytes(), () => {
-      for (const group of recorder.groups.all) group.take(context);
+      recorder.groups.take(
+        context,
+        Math.min(context.limits.maxBufferSize, MAX_GROUPS_BYTES),
+      );
       for (const { name, regions } of this.takenWeights) {
         for (const region of regions) {
           if (!region.memory) takeRegion(context, name, region);

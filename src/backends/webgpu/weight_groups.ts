@@ -1,12 +1,12 @@
-// Weights that kernels read together lie in one buffer, so that a kernel of many
-// weights binds one: every GPU binds eight, few bind twenty.
+// Weights that kernels read together lie side by side, so that a kernel of many
+// weights binds one buffer: every GPU binds eight, few bind twenty.
 import type { WebGpuContext } from "./context.ts";
 import { align } from "./flags.ts";
-import { takeRegion } from "./memory.ts";
-import { Region } from "./tensors.ts";
+import { takeBuffer } from "./memory.ts";
+import { type GpuMemory, Region } from "./tensors.ts";
 import type { WebGpuWeight } from "./weights.ts";
 
-/** Weights in one buffer. */
+/** Weights in one part of a buffer. */
 export class WeightGroup {
   /** All of them. */
   readonly region: Region;
@@ -39,19 +39,20 @@ export class WeightGroup {
     return this.filled;
   }
 
-  /** Takes the buffer. */
-  take(context: WebGpuContext): void {
-    takeRegion(context, "weights of a layer", this.region);
-    for (const [region, offset] of this.offsets) {
-      region.memory = this.region.memory;
-      region.offset = offset;
+  /** Puts it into a buffer. */
+  place(memory: GpuMemory, offset: number): void {
+    this.region.memory = memory;
+    this.region.offset = offset;
+    for (const [region, inner] of this.offsets) {
+      region.memory = memory;
+      region.offset = offset + inner;
     }
   }
 }
 
 /** All groups of a device: formed while its steps are planned. */
 export class WeightGroups {
-  readonly all: WeightGroup[] = [];
+  private readonly all: WeightGroup[] = [];
   private readonly grouped = new Set<WebGpuWeight>();
 
   /**
@@ -70,5 +71,26 @@ export class WeightGroups {
     for (const weight of weights) this.grouped.add(weight);
     this.all.push(group);
     return group;
+  }
+
+  /**
+   * Takes their buffers: as few as can be, of `maxBytes` at most. Bind groups on
+   * one buffer are encoded faster than those on one each.
+   */
+  take(context: WebGpuContext, maxBytes: number): void {
+    for (let first = 0; first < this.all.length;) {
+      const offsets: number[] = [];
+      let bytes = 0;
+      for (const { region } of this.all.slice(first)) {
+        if (offsets.length > 0 && bytes + region.bytes > maxBytes) break;
+        offsets.push(bytes);
+        bytes += align(region.bytes);
+      }
+      const memory = takeBuffer(context, "weights of layers", bytes);
+      offsets.forEach((offset, i) =>
+        this.all[first + i]!.place(memory, offset)
+      );
+      first += offsets.length;
+    }
   }
 }
