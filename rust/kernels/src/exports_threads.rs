@@ -75,15 +75,15 @@ pub unsafe extern "C" fn start(pool: &Pool, commands: usize, count: u32) {
     pool.schedule.start(count);
 }
 
-/// Works as worker `number` until [`stop`]; looks for work `spins` times before
-/// it sleeps.
+/// Works as worker `number` of `workers` until [`stop`]; looks for work `spins`
+/// times before it sleeps, longer within a step.
 ///
 /// # Safety
 ///
 /// No other worker may have the number, nor the stack of this instance.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn work(pool: &Pool, number: u32, spins: u32) {
-    pool.schedule.work(spins, &Worker { pool, number });
+pub unsafe extern "C" fn work(pool: &Pool, number: u32, workers: u32, spins: u32) {
+    pool.schedule.work(workers, spins, &Worker { pool, number });
 }
 
 /// Makes the workers return.

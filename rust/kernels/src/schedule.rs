@@ -1,5 +1,6 @@
 //! How workers share a step: the chunks of a command go by an atomic counter to
-//! whoever asks, and the commands come one after another. Nobody waits for a
+//! whoever asks, several at a time while there are many, and the commands come one
+//! after another. Nobody waits for a
 //! worker that has no chunk: one that the system has put aside costs nothing.
 //! Who finds no chunk reads weights that are needed next, so that they come from
 //! memory while others end what they have.
@@ -20,7 +21,8 @@ struct Ticket(u64);
 
 impl Ticket {
     fn first(command: u32, chunks: u32) -> Self {
-        assert!(u64::from(chunks) < CHUNK_MASK, "a command of too many chunks");
+        // The next chunk goes past the last by what late workers ask for.
+        assert!(u64::from(chunks) < CHUNK_MASK / 2, "a command of too many chunks");
         Self(u64::from(command) << (2 * CHUNK_BITS) | u64::from(chunks) << CHUNK_BITS)
     }
 
@@ -35,8 +37,20 @@ impl Ticket {
     fn chunk(self) -> u32 {
         (self.0 & CHUNK_MASK) as u32
     }
+
+    /// Chunks to take next: many at first, which lie together in memory, so that
+    /// processors fetch ahead; single ones at last, so that all end together.
+    fn share(self, workers: u32) -> u32 {
+        let left = self.chunks().saturating_sub(self.chunk());
+        (left / (2 * workers)).clamp(1, MAX_SHARE)
+    }
 }
 
+/// Most chunks that are taken at a time.
+const MAX_SHARE: u32 = 256;
+/// How much longer a worker looks for work within a step than between two: to
+/// sleep and to be woken costs as much as a hundred thousand multiply-adds.
+const STEP_PATIENCE: u32 = 16;
 /// Lines that are read ahead between two looks for work.
 const LINES_AHEAD: usize = 16;
 const LINE_BYTES: usize = 64;
@@ -98,31 +112,39 @@ impl Schedule {
         wait::notify(&self.published.0, u32::MAX);
     }
 
-    /// Works until [`Self::stop`]; looks for work `spins` times before it sleeps.
-    pub fn work(&self, spins: u32, work: &impl Work) {
+    /// Works as one of `workers` until [`Self::stop`]; looks for work `spins`
+    /// times before it sleeps, within a step [`STEP_PATIENCE`] times as often.
+    pub fn work(&self, workers: u32, spins: u32, work: &impl Work) {
         loop {
             let seen = self.published.0.load(Ordering::SeqCst);
             if self.stopped.load(Ordering::SeqCst) != 0 {
                 return;
             }
-            let command = self.take_chunks(work);
+            let command = self.take_chunks(workers, work);
             self.read_ahead(seen, command, work);
             self.wait(seen, spins);
         }
     }
 
     /// Gives the number of a command that has no chunk left.
-    fn take_chunks(&self, work: &impl Work) -> u32 {
+    fn take_chunks(&self, workers: u32, work: &impl Work) -> u32 {
         loop {
-            let ticket = Ticket(self.ticket.0.fetch_add(1, Ordering::AcqRel));
-            if ticket.chunk() >= ticket.chunks() {
+            // It may be another command's by the time chunks are taken: then the
+            // share is no good one, but chunks are still taken once.
+            let share = Ticket(self.ticket.0.load(Ordering::Relaxed)).share(workers);
+            let ticket = Ticket(self.ticket.0.fetch_add(u64::from(share), Ordering::AcqRel));
+            let end = ticket.chunks().min(ticket.chunk() + share);
+            if ticket.chunk() >= end {
                 return ticket.command();
             }
-            // Numbers of commands are one more than their indices.
-            if ticket.command() > 0 && !self.is_aborted() {
-                work.run(ticket.command() - 1, ticket.chunk());
+            for chunk in ticket.chunk()..end {
+                // Numbers of commands are one more than their indices.
+                if ticket.command() > 0 && !self.is_aborted() {
+                    work.run(ticket.command() - 1, chunk);
+                }
             }
-            if self.done.0.fetch_add(1, Ordering::AcqRel) + 1 == ticket.chunks() {
+            let taken = end - ticket.chunk();
+            if self.done.0.fetch_add(taken, Ordering::AcqRel) + taken == ticket.chunks() {
                 self.advance(ticket.command(), work);
             }
         }
@@ -135,7 +157,7 @@ impl Schedule {
         // The host writes commands only after the end of a step, and before the
         // next is published: otherwise what was read of them holds.
         fence(Ordering::SeqCst);
-        if self.started.load(Ordering::SeqCst) == self.ended.load(Ordering::SeqCst) {
+        if !self.is_under_way() {
             return;
         }
         let mut sum = 0;
@@ -176,9 +198,12 @@ impl Schedule {
     }
 
     fn wait(&self, seen: u32, spins: u32) {
-        for _ in 0..spins {
+        for spin in 0..spins.saturating_mul(STEP_PATIENCE) {
             if self.published.0.load(Ordering::Acquire) != seen {
                 return;
+            }
+            if spin >= spins && !self.is_under_way() {
+                break;
             }
             spin_loop();
         }
@@ -187,6 +212,11 @@ impl Schedule {
             wait::wait(&self.published.0, seen);
         }
         self.sleepers.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Whether a step has begun and not ended.
+    fn is_under_way(&self) -> bool {
+        self.started.load(Ordering::SeqCst) != self.ended.load(Ordering::SeqCst)
     }
 
     fn is_aborted(&self) -> bool {
@@ -266,7 +296,7 @@ mod tests {
             let ended = schedule.ended.load(Ordering::SeqCst);
             std::thread::scope(|scope| {
                 for _ in 0..workers {
-                    scope.spawn(|| schedule.work(spins, &&log));
+                    scope.spawn(|| schedule.work(workers as u32, spins, &&log));
                 }
                 schedule.start(chunks.len() as u32);
                 while schedule.ended.load(Ordering::SeqCst) == ended {
@@ -298,6 +328,19 @@ mod tests {
     }
 
     #[test]
+    fn shares_shrink_to_single_chunks() {
+        let (mut ticket, mut shares) = (Ticket::first(1, 30), vec![]);
+        while ticket.chunk() < ticket.chunks() {
+            shares.push(ticket.share(2));
+            ticket.0 += u64::from(ticket.share(2));
+        }
+        assert_eq!(shares, [7, 5, 4, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1]);
+        assert_eq!(Ticket::first(1, 1_000_000).share(2), MAX_SHARE);
+        ticket.0 += 100;
+        assert_eq!((ticket.share(2), ticket.chunks()), (1, 30), "past the end");
+    }
+
+    #[test]
     fn an_abort_leaves_the_rest_and_ends_the_step() {
         struct Aborting<'a>(&'a Schedule, Cell<u32>);
         impl Work for Aborting<'_> {
@@ -320,7 +363,7 @@ mod tests {
         let schedule = zeroed();
         let work = Aborting(&schedule, Cell::new(0));
         schedule.start(100);
-        schedule.take_chunks(&work);
+        schedule.take_chunks(1, &work);
         assert_eq!(work.1.get(), 15);
         assert_eq!(schedule.ended.load(Ordering::SeqCst), 1);
     }
@@ -330,9 +373,9 @@ mod tests {
         let schedule = zeroed();
         let log = Log { chunks: vec![2], runs: Mutex::default() };
         schedule.start(1);
-        schedule.take_chunks(&&log);
+        schedule.take_chunks(1, &&log);
         for _ in 0..10 {
-            schedule.take_chunks(&&log);
+            schedule.take_chunks(1, &&log);
         }
         assert_eq!(log.runs.into_inner().unwrap().len(), 2);
         assert_eq!(schedule.ended.load(Ordering::SeqCst), 1);
@@ -363,7 +406,7 @@ mod tests {
         assert_eq!(work.0.get(), 0, "while there is work");
         schedule.read_ahead(1, 40, &work);
         assert_eq!(work.0.get(), 41);
-        schedule.take_chunks(&work);
+        schedule.take_chunks(1, &work);
         schedule.read_ahead(1, 40, &work);
         assert_eq!(work.0.get(), 41, "after the step");
     }

@@ -25,7 +25,7 @@ export interface ThreadExports extends KernelExports {
   /** Hands a step to the workers of a pool. */
   start(pool: number, commands: number, count: number): void;
   /** Works until the pool is stopped. */
-  work(pool: number, worker: number, spins: number): void;
+  work(pool: number, worker: number, workers: number, spins: number): void;
   /** Makes the workers return. */
   stop(pool: number): void;
   /** Turns four f32 x into 3 x + 1. */

@@ -10,7 +10,7 @@ import { type WorkerData, type WorkerMessage, workerSource } from "./worker.ts";
 /** Words of the schedule that the host uses, as in rust/kernels/src/schedule.rs. */
 const ENDED = 0;
 const ABORTED = 1;
-/** A worker looks for work for some ten microseconds, then sleeps. */
+/** A worker looks for work for some ten microseconds, longer within a step, then sleeps. */
 const SPINS = 4_000;
 /** Starting takes a tenth of a second on an idle machine. */
 const START_LIMIT_MS = 10_000;
@@ -27,7 +27,7 @@ export interface PoolOptions {
   /** The calling thread's own instance. */
   readonly kernels: KernelExports;
   readonly threads: number;
-  /** How often a worker looks for work before it sleeps. */
+  /** How often a worker looks for work before it sleeps; longer within a step. */
   readonly spins?: number | undefined;
   /** Time for all workers to be ready. */
   readonly startLimitMs?: number | undefined;
@@ -121,7 +121,13 @@ export class Pool {
   async #startWorkers(
     { platform, module, memory, layout, threads, spins = SPINS }: PoolOptions,
   ): Promise<void> {
-    const shared = { module, memory, pool: layout.pool, spins };
+    const shared = {
+      module,
+      memory,
+      pool: layout.pool,
+      workers: threads,
+      spins,
+    };
     const starts = Array.from({ length: threads }, (_, number) => {
       const probe = layout.stacks + number * STACK_BYTES;
       const stack = probe + STACK_BYTES;

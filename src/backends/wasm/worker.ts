@@ -9,11 +9,13 @@ export interface WorkerData {
   /** Address of the schedule. */
   readonly pool: number;
   readonly number: number;
+  /** How many workers there are. */
+  readonly workers: number;
   /** End of the worker's stack, which grows down. */
   readonly stack: number;
   /** Address of four f32 to show that it computes. */
   readonly probe: number;
-  /** How often it looks for work before it sleeps. */
+  /** How often it looks for work before it sleeps; longer within a step. */
   readonly spins: number;
 }
 
@@ -24,13 +26,13 @@ export type WorkerMessage = { readonly ready: true } | {
 
 /** What `Platform.startWorker` runs: posts a {@link WorkerMessage}. */
 export const workerSource = `
-async ({ module, memory, pool, number, stack, probe, spins }, post) => {
+async ({ module, memory, pool, number, workers, stack, probe, spins }, post) => {
   try {
     const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
     exports.__stack_pointer.value = stack;
     exports.probe(probe);
     post({ ready: true });
-    exports.work(pool, number, spins);
+    exports.work(pool, number, workers, spins);
   } catch (error) {
     post({ error: String(error) });
   }
