@@ -7,11 +7,11 @@ import { mathWgsl } from "./math.ts";
 const STEPS = {
   scale: "value * BY",
   gelu: "geluOf(value)",
-  relu: "max(value, 0.0)",
+  relu: "select(value, 0.0, value < 0.0)",
   silu: "value * sigmoid(value)",
   tanh: "safeTanh(value)",
   softcap: "BY * safeTanh(value / BY)",
-  clamp: "clamp(value, -BY, BY)",
+  clamp: "within(value, BY)",
   add: "value + other",
   mul: "value * other",
   addScaled: "(value + other) * BY",

@@ -39,7 +39,8 @@ fn main(
   let deviation = sqrt(rowSum(squares, thread) / f32(WIDTH));
   let cutoff = mean + MULTIPLIER * deviation;
   for (var d = thread; d < WIDTH; d += THREADS) {
-    y[first + d] = max(0.0, x[first + d] - cutoff);
+    let above = x[first + d] - cutoff;
+    y[first + d] = select(above, 0.0, above < 0.0); // max() may lose NaN
   }
 }
 `;

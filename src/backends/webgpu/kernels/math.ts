@@ -4,9 +4,14 @@
  * `tanh()` itself may overflow far from zero, and is off by up to 1e-5 near it.
  */
 export const mathWgsl = `
+// clamp(), min() and max() may give a number for what is none.
+fn within(x: f32, limit: f32) -> f32 {
+  return select(select(x, limit, x > limit), -limit, x < -limit);
+}
+
 fn safeTanh(x: f32) -> f32 {
   // Beyond 9 it is 1 in f32.
-  let bounded = clamp(x, -9.0, 9.0);
+  let bounded = within(x, 9.0);
   let square = bounded * bounded;
   // Below 0.3 the quotient would cancel: the series, to its x^9.
   let series = bounded * (1.0 + square * (-0.33333333 + square *
@@ -16,7 +21,7 @@ fn safeTanh(x: f32) -> f32 {
 }
 
 fn sigmoid(x: f32) -> f32 {
-  return 1.0 / (1.0 + exp(-clamp(x, -87.0, 87.0)));
+  return 1.0 / (1.0 + exp(-within(x, 87.0)));
 }
 
 // 0.5 (1 + tanh(y)) is the sigmoid of 2 y.

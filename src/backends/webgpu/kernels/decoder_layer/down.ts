@@ -144,6 +144,8 @@ fn downTotal(r: u32) -> f32 { return fTotal(r); }`,
 }
 
 const geluOfQuad = `
+// max() may lose NaN.
+fn aboveNothing(x: vec4f) -> vec4f { return select(x, vec4f(), x < vec4f()); }
 fn geluOfQuad(x: vec4f) -> vec4f {
   return vec4f(geluOf(x.x), geluOf(x.y), geluOf(x.z), geluOf(x.w));
 }
@@ -170,7 +172,7 @@ ${octets.eachQuad((_, x, id) => `  ${x} = ${cutQuad(x, `up${id}`)};`)}`;
 }
 
 function cutQuad(gate: string, up: string): string {
-  return `geluOfQuad(max(vec4f(), ${gate} - cut)) * ${up}`;
+  return `geluOfQuad(aboveNothing(${gate} - cut)) * ${up}`;
 }
 
 /** Lines that give `cut`. */
