@@ -2,6 +2,9 @@
 // disk, and nothing is there twice.
 import { FORMAT_BLOCKS, type WeightFormat } from "../../src/core/dtype.ts";
 import { numel, type Shape } from "../../src/core/shape.ts";
+import type { Gemma3nTextConfig } from "../../src/models/gemma3n/config.ts";
+import { PerLayerEmbeddings } from "../../src/models/gemma3n/per_layer_inputs.ts";
+import { PER_LAYER_TABLE } from "../../src/models/gemma3n/text_weights.ts";
 import { weightFormats } from "../../src/models/gemma3n/weight_formats.ts";
 import type { Device, WeightSpec } from "../../src/ops/device.ts";
 import type { Weight } from "../../src/ops/ops.ts";
@@ -40,6 +43,21 @@ export function declaringLoader(
     },
     scope: (inner) => declaringLoader(device, declared, dtype, prefix + inner),
   };
+}
+
+/** A per-layer table that is on the device, as it is where there is room. */
+export function perLayerTable(
+  load: WeightLoader,
+  config: Gemma3nTextConfig,
+): PerLayerEmbeddings {
+  const { vocabSizePerLayerInput, numHiddenLayers, hiddenSizePerLayerInput } =
+    config;
+  const weight = load.weight("matrix", PER_LAYER_TABLE, [
+    vocabSizePerLayerInput,
+    numHiddenLayers * hiddenSizePerLayerInput,
+  ]);
+  const read = () => Promise.reject(new Error("The table is on the device"));
+  return new PerLayerEmbeddings(config, read, weight);
 }
 
 /**

@@ -9,6 +9,7 @@
 import { openGpu } from "../../src/backends/webgpu/context.ts";
 import { createWebGpuDevice } from "../../src/backends/webgpu/device.ts";
 import type { Gemma3nConfig } from "../../src/models/gemma3n/config.ts";
+import type { PerLayerEmbeddings } from "../../src/models/gemma3n/per_layer_inputs.ts";
 import { ropeTables } from "../../src/models/gemma3n/rope.ts";
 import { kvSpecs } from "../../src/models/gemma3n/sequence_cache.ts";
 import { textLogits, textModel } from "../../src/models/gemma3n/text_model.ts";
@@ -26,7 +27,7 @@ import {
   type Declared,
   declaringLoader,
   fillWeights,
-  randomValues,
+  perLayerTable,
 } from "./random_weights.ts";
 import { benchKernels } from "./webgpu_kernels.ts";
 
@@ -43,12 +44,18 @@ class Steps {
   readonly weights: TextWeights;
   readonly config: Gemma3nConfig;
   stores: readonly KvStore[] = [];
-  /** Rows of the per-layer table, which a bench must not make anew for each step. */
-  private readonly tableRows = new Map<number, Float32Array>();
+  private readonly table: PerLayerEmbeddings;
 
-  constructor(device: Device, weights: TextWeights, config: Gemma3nConfig) {
+  constructor(
+    device: Device,
+    { weights, table }: Record<"weights", TextWeights> & {
+      readonly table: PerLayerEmbeddings;
+    },
+    config: Gemma3nConfig,
+  ) {
     this.device = device;
     this.weights = weights;
+    this.table = table;
     this.config = config;
   }
 
@@ -61,8 +68,6 @@ class Steps {
   ): Tensor | undefined {
     const { device, config, weights } = this;
     const { textConfig } = config;
-    const width = textConfig.numHiddenLayers *
-      textConfig.hiddenSizePerLayerInput;
     const ids = Int32Array.from(
       { length: rows },
       (_, i) => (firstPosition + i * 7) % textConfig.vocabSize,
@@ -70,7 +75,7 @@ class Steps {
     const embeds = embedTokens(device, weights, undefined, config, ids, []);
     const { hidden } = textModel(device.ops, weights, textConfig, {
       embeds,
-      tableRows: device.upload(this.rowsOfTable(rows, width), [rows, width]),
+      tableRows: this.table.record(device, ids, undefined),
       segments: [{ firstRow: 0, rows, firstPosition }],
       stores: [stores],
       rope: ropeTables(
@@ -83,15 +88,6 @@ class Steps {
       outputHiddenStates: false,
     });
     return hidden && textLogits(device.ops, weights, textConfig, hidden);
-  }
-
-  private rowsOfTable(rows: number, width: number): Float32Array {
-    let values = this.tableRows.get(rows);
-    if (values === undefined) {
-      values = randomValues(rows * width, 1);
-      this.tableRows.set(rows, values);
-    }
-    return values;
   }
 }
 
@@ -107,14 +103,14 @@ async function benchSize(
     context,
   });
   const declared: Declared[] = [];
-  const weights = textWeights(
-    declaringLoader(device, declared, "q4"),
-    config.textConfig,
-  );
+  const load = declaringLoader(device, declared, "q4");
+  const weights = textWeights(load, config.textConfig);
+  const { weights: weightBytes } = device.requiredBytes(); // what a token reads
+  const table = perLayerTable(load, config.textConfig);
   const longest = Math.max(prompt, ...contexts) + 2 * (tokens + WARM_UP);
   const specs = kvSpecs(config.textConfig, longest, chunk, "f32");
   device.reserveKv(specs);
-  const steps = new Steps(device, weights, config);
+  const steps = new Steps(device, { weights, table }, config);
   for (const rows of [1, chunk]) {
     device.plan(() => {
       const stores = specs.map((spec) => device.createKvStore(spec));
@@ -124,7 +120,7 @@ async function benchSize(
   const started = performance.now();
   await device.allocate();
   await fillWeights(device, declared);
-  const { weights: weightBytes, kv, activations } = device.requiredBytes();
+  const { kv, activations } = device.requiredBytes();
   print(name, "memory", [
     `weights ${mib(weightBytes)}`,
     `kv ${mib(kv)}`,

@@ -14,16 +14,12 @@ import {
   keepTopP,
 } from "../../src/generation/warpers.ts";
 import { DecoderSteps } from "../../src/models/gemma3n/decoder_step.ts";
-import { PerLayerEmbeddings } from "../../src/models/gemma3n/per_layer_inputs.ts";
 import {
   kvSpecs,
   SequenceCache,
 } from "../../src/models/gemma3n/sequence_cache.ts";
 import { scheduleSteps } from "../../src/models/gemma3n/step_schedule.ts";
-import {
-  PER_LAYER_TABLE,
-  textWeights,
-} from "../../src/models/gemma3n/text_weights.ts";
+import { textWeights } from "../../src/models/gemma3n/text_weights.ts";
 import { runTokens } from "../../src/models/gemma3n/token_run.ts";
 import { createDenoPlatform } from "../../src/platform/deno.ts";
 import { type DecoderSize, E2B, E4B, TINY } from "./decoder_sizes.ts";
@@ -32,6 +28,7 @@ import {
   type Declared,
   declaringLoader,
   fillWeights,
+  perLayerTable,
 } from "./random_weights.ts";
 
 /** Tokens of a run at most. */
@@ -71,20 +68,13 @@ async function benchSize(size: DecoderSize, tokens: number): Promise<void> {
   });
   const declared: Declared[] = [];
   const load = declaringLoader(device, declared, "q4");
-  const table = load.weight("matrix", PER_LAYER_TABLE, [
-    textConfig.vocabSizePerLayerInput,
-    textConfig.numHiddenLayers * textConfig.hiddenSizePerLayerInput,
-  ]);
+  const table = perLayerTable(load, textConfig);
   const steps = new DecoderSteps({
     device,
     config,
     weights: textWeights(load, textConfig),
     hard: undefined,
-    table: new PerLayerEmbeddings(
-      textConfig,
-      () => Promise.reject(new Error("The table is on the device")),
-      table,
-    ),
+    table,
   });
   const contextLength = Math.max(...contexts) + tokens + SLOTS;
   const specs = kvSpecs(textConfig, contextLength, chunk, "f16");
