@@ -2,7 +2,12 @@ import type { FloatCacheDtype } from "../../../../core/dtype.ts";
 import { kvStoreWgsl } from "../kv_store.ts";
 import { begin, rotate, rotateFunction } from "./attend_query.ts";
 import { type AttendSize, attendSize, KEYS, THREADS } from "./attend_size.ts";
-import { leavePartials, RING_SLOT, tileLoop } from "./attend_tiles.ts";
+import {
+  headsTogether,
+  leavePartials,
+  RING_SLOT,
+  tileLoop,
+} from "./attend_tiles.ts";
 import { kernelWgsl, WorkgroupSums } from "./kernel.ts";
 import type { LayerKernel, LayerShape } from "./layer_shape.ts";
 
@@ -75,7 +80,9 @@ export function attendKernel(
   };
 }
 
-function memory({ shared, quads, subgroupSize }: AttendSize): string {
+function memory(size: AttendSize): string {
+  const { shared, quads, together, subgroupSize } = size;
+  const heads = headsTogether(size);
   const tops = shared * (subgroupSize > 0 ? KEYS / subgroupSize : KEYS);
   return `// Below every score; infinity minus itself would be NaN.
 const LOWEST = -3.4e38;
@@ -86,8 +93,8 @@ var<workgroup> weights: array<f32, ${shared * KEYS}>; // [g, key]
 // By the parity of the tile, so that it can be read while the next is written.
 var<workgroup> largest: array<f32, ${2 * shared}>;
 var<workgroup> shrink: array<f32, ${shared}>;
-var<workgroup> sumQuads: array<vec4f, ${THREADS}>;
-var<workgroup> sumWeights: array<f32, ${THREADS}>;`;
+var<workgroup> sumQuads: array<vec4f, ${heads * THREADS}>; // [g, thread]
+var<workgroup> sumWeights: array<f32, ${heads * together}>; // [g, value]`;
 }
 
 /** Positions `begin .. end` of the ring that this split meets. */

@@ -161,25 +161,39 @@ ${loadValues(size, "turn + 1u")}
     }`;
 }
 
-/** Sums what the threads of each quad found. */
-export function leavePartials(
-  { shared, quads, together }: AttendSize,
-): string {
-  const sum = (name: string) =>
-    range(together).map((i) => `${name}[thread + ${i * quads}u]`).join(" + ");
-  return range(shared).map((g) =>
-    `  workgroupBarrier();
-  sumQuads[thread] = sum${g};
-  sumWeights[thread] = total${g};
+/** Heads whose sums are in memory at a time: without subgroups, sums of norms take room, too. */
+export function headsTogether({ shared, subgroupSize }: AttendSize): number {
+  return subgroupSize > 0 ? shared : Math.ceil(shared / 2);
+}
+
+/** Sums what the threads of each quad found: a thread has a quad of a head then. */
+export function leavePartials(size: AttendSize): string {
+  const { shared, quads, together } = size;
+  const heads = headsTogether(size);
+  const sum = (term: (i: number) => string) =>
+    range(together).map(term).join(" + ");
+  const rounds = range(Math.ceil(shared / heads)).map((round) => {
+    const first = round * heads;
+    const count = Math.min(heads, shared - first);
+    const found = range(count).map((i) =>
+      `  sumQuads[${i * THREADS}u + thread] = sum${first + i};
+  if (quad == 0u) { sumWeights[${i * together}u + valueKey] = total${
+        first + i
+      }; }`
+    );
+    return `${found.join("\n")}
   workgroupBarrier();
-  if (thread < ${quads}u) {
-    let at = (head * ${shared}u + ${g}u) * groups.y + split;
-    partials[at * ${quads}u + thread] = ${sum("sumQuads")};
-    if (thread == 0u) {
-      statistics[at] = vec2f(largest[now * ${shared}u + ${g}u], ${
-      sum("sumWeights")
+  if (thread < ${count * quads}u) {
+    let at = (head * ${shared}u + ${first}u + g) * groups.y + split;
+    partials[at * ${quads}u + quad] = ${
+      sum((i) => `sumQuads[g * ${THREADS}u + ${i * quads}u + quad]`)
+    };
+    if (quad == 0u) {
+      statistics[at] = vec2f(largest[now * ${shared}u + ${first}u + g], ${
+      sum((i) => `sumWeights[g * ${together}u + ${i}u]`)
     });
     }
-  }`
-  ).join("\n");
+  }`;
+  });
+  return rounds.join("\n  workgroupBarrier();\n");
 }
