@@ -2,10 +2,11 @@
 //   deno run -A --no-check bench/gpu.ts [--sizes e2b,e4b] [--rounds 1]
 //     [--parts decode,compiled,prefill,picture,sound] [--python python3]
 //     [--device cuda] [--tiny] [--dry] [--ours FILE] [--peer FILE]
-//     [--machine NAME]
+//     [--llama FILE] [--machine NAME]
 // With --ours the output of the benches of this library is read from a file, and
 // with --peer that of bench/peers/transformers_gpu.py, for cards that are lent
-// for minutes; with --ours alone the section is without the peer.
+// for minutes; with --ours alone the section is without the peer. With --llama
+// that of bench/peers/llama_vulkan.ts is read, for a column of its own.
 // --machine names one of several with the same card, whose processors differ.
 // Python needs torch, transformers and timm (bench/peers/transformers_gpu.py).
 // Writes a section of bench/RESULTS.md, unless --dry or --tiny. Imports no
@@ -27,6 +28,7 @@ const { values: options } = parseArgs({
     dry: { type: "boolean", default: false },
     ours: { type: "string" },
     peer: { type: "string" },
+    llama: { type: "string" },
     machine: { type: "string" },
   },
 });
@@ -38,6 +40,11 @@ const rounds = isSaved ? 1 : Number(options.rounds);
 
 const ours = new GpuFigures();
 const peer = new GpuFigures();
+const llama = new GpuFigures();
+const llamaLines = options.llama === undefined
+  ? undefined
+  : saved(options.llama);
+if (llamaLines) llama.add(llamaLines);
 let adapter = "";
 let peerVersion: string | undefined;
 for (let round = 0; round < rounds; round++) {
@@ -58,6 +65,8 @@ const section = renderGpuSection({
   peer,
   adapter,
   peerVersion,
+  llama,
+  llamaVersion: llamaLines?.[0],
   rounds,
   date: new Date().toISOString().slice(0, 10),
 });

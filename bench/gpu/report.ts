@@ -10,6 +10,9 @@ export interface GpuResults {
   readonly adapter: string;
   /** `undefined` where the peer was not measured. */
   readonly peerVersion: string | undefined;
+  /** llama.cpp through Vulkan; `undefined` where it was not measured. */
+  readonly llama: GpuFigures;
+  readonly llamaVersion: string | undefined;
   readonly date: string;
   readonly rounds: number;
 }
@@ -21,67 +24,108 @@ export function gpuSectionStart(adapter: string): string {
 
 /** The section: a table of each decoder, and one of the towers. */
 export function renderGpuSection(results: GpuResults): string {
-  const { ours, adapter, peerVersion, date, rounds } = results;
+  const { ours, adapter } = results;
   const decoders = new Set(
     ours.keys().filter((key) => !isTower(key)).map((key) => key.split(" ")[0]!),
   );
-  const turns = rounds === 1 ? "one turn" : `medians of ${rounds} turns`;
   return [
     `## ${gpuSectionStart(adapter)}`,
-    peerVersion === undefined
-      ? `${date}: this library on Deno, ${turns}.`
-      : `${date}: this library on Deno beside ${peerVersion}, ${turns} each on the ` +
-        "same card. Decoding on both sides ends with the logits of a token, or with " +
-        "its id; ratios above 1 are in favour of this library.",
+    introduction(results),
     ...[...decoders].map((name) => decoderTable(results, name)),
     towersTable(results),
   ].filter((part) => part !== "").join("\n\n");
+}
+
+function introduction(
+  { peerVersion, llamaVersion, date, rounds }: GpuResults,
+): string {
+  const turns = rounds === 1 ? "one turn" : `medians of ${rounds} turns`;
+  const others = [peerVersion, llamaVersion].filter((it) => it !== undefined);
+  if (others.length === 0) {
+    return `${date}: this library on Deno, ${turns}.`;
+  }
+  const sentences = [
+    `${date}: this library on Deno beside ${others.join("; and ")}, ${turns} ` +
+    "each on the same card. Decoding on all sides ends with the logits of a " +
+    "token, or with its id; ratios above 1 are in favour of this library.",
+  ];
+  if (llamaVersion !== undefined) {
+    sentences.push(
+      "Decoding and prefill of llama.cpp are by its own clock, generation by " +
+        "that of the caller, with the token chosen by node-llama-cpp.",
+    );
+  }
+  return sentences.join(" ");
 }
 
 function isTower(key: string): boolean {
   return /^(image|audio) /.test(key);
 }
 
-function decoderTable(
-  { ours, peer, peerVersion }: GpuResults,
-  name: string,
-): string {
-  const withPeer = <T>(cells: readonly T[]) =>
-    peerVersion === undefined ? [] : cells;
+/** Figures of another program, in rows of this library's. */
+interface Peer {
+  readonly title: string;
+  rate(what: string): number | undefined;
+}
+
+function decoderTable(results: GpuResults, name: string): string {
+  const { ours } = results;
+  const peers = decoderPeers(results, name);
   const prefix = `${name} `;
   const rows = ours.keys().filter((key) => key.startsWith(prefix)).map(
     (key) => {
       const own = ours.median(key)!;
       const what = key.slice(prefix.length);
-      const peerKey = prefix + comparable(what);
-      const eager = peer.median(`${peerKey}, eager`) ?? peer.median(peerKey);
-      const compiled = peer.median(`${peerKey}, compiled`);
-      const cells = (value: number | undefined) =>
-        value === undefined
-          ? ["", ""]
-          : [value.toFixed(1), (own / value).toFixed(2)];
       return [
         what.replace(/^at /, "generation at "),
         own.toFixed(1),
-        ...withPeer([...cells(eager), ...cells(compiled)]),
+        ...peers.flatMap(({ rate }) => {
+          const other = rate(what);
+          return other === undefined
+            ? ["", ""]
+            : [other.toFixed(1), (own / other).toFixed(2)];
+        }),
       ];
     },
   );
   return table([
     `${name}, tokens/s`,
     "this library, q4",
-    ...withPeer([
-      "Transformers",
-      "ratio",
-      "Transformers, compiled",
-      "ratio",
-    ]),
+    ...peers.flatMap(({ title }) => [title, "ratio"]),
   ], rows);
 }
 
-/** What of the peer's a figure is compared with: generation is decoding, too. */
-function comparable(what: string): string {
-  return what.replace(/^at (\d+), .*/, "decode at $1");
+function decoderPeers(
+  { peer, peerVersion, llama, llamaVersion }: GpuResults,
+  name: string,
+): Peer[] {
+  const peers: Peer[] = [];
+  if (peerVersion !== undefined) {
+    // It has no figure of generation, but decoding is most of it.
+    const key = (what: string) =>
+      `${name} ${what.replace(/^at (\d+), .*/, "decode at $1")}`;
+    peers.push({
+      title: "Transformers",
+      rate: (what) =>
+        peer.median(`${key(what)}, eager`) ?? peer.median(key(what)),
+    }, {
+      title: "Transformers, compiled",
+      rate: (what) => peer.median(`${key(what)}, compiled`),
+    });
+  }
+  if (
+    llamaVersion !== undefined &&
+    llama.keys().some((key) => key.startsWith(`${name} `))
+  ) {
+    peers.push({
+      title: "llama.cpp, Vulkan",
+      rate: (what) =>
+        llama.median(
+          `${name} ${what.replace(/, chosen by .*/, ", chosen by the host")}`,
+        ),
+    });
+  }
+  return peers;
 }
 
 function towersTable({ ours, peer, peerVersion }: GpuResults): string {

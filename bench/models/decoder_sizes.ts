@@ -9,7 +9,7 @@ export interface DecoderSize {
   readonly name: string;
   readonly config: Gemma3nConfig;
   readonly contexts: readonly number[];
-  readonly prompt: number;
+  readonly prompts: readonly number[];
   readonly chunk: number;
 }
 
@@ -39,7 +39,13 @@ function size(
       (_, i) => i < 10 ? 0.95 : 0,
     ),
   });
-  return { name, config, contexts: [128, 8192], prompt: 2048, chunk: 512 };
+  return {
+    name,
+    config,
+    contexts: [128, 8192],
+    prompts: [512, 2048],
+    chunk: 512,
+  };
 }
 
 /** A decoder for trying a bench out. */
@@ -66,7 +72,7 @@ export const TINY: DecoderSize = {
     ),
   }),
   contexts: [16, 200],
-  prompt: 128,
+  prompts: [128],
   chunk: 64,
 };
 

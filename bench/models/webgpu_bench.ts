@@ -92,7 +92,7 @@ class Steps {
 }
 
 async function benchSize(
-  { name, config, contexts, prompt, chunk }: DecoderSize,
+  { name, config, contexts, prompts, chunk }: DecoderSize,
   tokens: number,
   profile: boolean,
 ): Promise<void> {
@@ -107,7 +107,7 @@ async function benchSize(
   const weights = textWeights(load, config.textConfig);
   const { weights: weightBytes } = device.requiredBytes(); // what a token reads
   const table = perLayerTable(load, config.textConfig);
-  const longest = Math.max(prompt, ...contexts) + 2 * (tokens + WARM_UP);
+  const longest = Math.max(...prompts, ...contexts) + 2 * (tokens + WARM_UP);
   const specs = kvSpecs(config.textConfig, longest, chunk, "f32");
   device.reserveKv(specs);
   const steps = new Steps(device, { weights, table }, config);
@@ -128,7 +128,9 @@ async function benchSize(
     `filled in ${((performance.now() - started) / 1000).toFixed(1)} s`,
   ]);
   steps.stores = specs.map((spec) => device.createKvStore(spec));
-  await benchPrefill(steps, clock, name, prompt, chunk, profile);
+  for (const prompt of prompts) {
+    await benchPrefill(steps, clock, name, prompt, chunk, profile);
+  }
   for (const at of contexts) {
     await benchDecode(steps, clock, name, at, tokens, weightBytes);
     await replayDecode(steps, clock, name, at + tokens, profile);

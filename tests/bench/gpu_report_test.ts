@@ -22,6 +22,13 @@ const PEER = [
   "image 768 x 768 bfloat16: 25.00 ms (best 24.00)",
 ];
 
+const LLAMA = [
+  "llama.cpp v0.5.0 through node-llama-cpp 3.22.1, Vulkan, q4_0",
+  "E2B    decode at 128                  200.0 tok/s, 5.000 ms (best 4.900)",
+  "E2B    at 128, chosen by the host     100.0 tok/s, 10.000 ms (best 9.9)",
+  "E2B    prefill 2048                   8000 tok/s, 256.0 ms, in batches of 512",
+];
+
 function figures(...rounds: readonly string[][]): GpuFigures {
   const figures = new GpuFigures();
   for (const lines of rounds) figures.add(lines);
@@ -68,9 +75,12 @@ test("ratios above 1 are in favour of this library, for rates and for times", ()
     peer: figures(PEER),
     adapter: "NVIDIA H100",
     peerVersion: PEER[0]!,
+    llama: figures(),
+    llamaVersion: undefined,
     date: "2026-01-01",
     rounds: 1,
   });
+  assert.doesNotMatch(section, /llama\.cpp/);
   assert.match(section, /^## WebGPU, NVIDIA H100\n/);
   assert.match(
     section,
@@ -85,6 +95,45 @@ test("ratios above 1 are in favour of this library, for rates and for times", ()
     /\| generation at 128, GPU chooses, 8 a run \| 500\.0 \| 50\.0 \| 10\.00 \| 125\.0 \| 4\.00 \|/,
   );
   assert.match(section, /\| image 768 x 768, q8 \| 50\.0 \| 25\.0 \| 0\.50 \|/);
+});
+
+test("llama.cpp has a column where it has figures: its clock, or the caller's", () => {
+  const others = [
+    "E2B    at 128, chosen by the GPU, 8 a run  500.0 tok/s, 2.000 ms",
+    "E2B    at 128, sampled by the host    100.0 tok/s, 10.000 ms",
+    "E4B    decode at 128                  150.0 tok/s, 6.667 ms",
+  ];
+  const section = renderGpuSection({
+    ours: figures([...OURS, ...others]),
+    peer: figures(),
+    adapter: "NVIDIA H100",
+    peerVersion: undefined,
+    llama: figures(LLAMA),
+    llamaVersion: LLAMA[0]!,
+    date: "2026-01-01",
+    rounds: 1,
+  });
+  assert.match(
+    section,
+    /beside llama\.cpp v0\.5\.0 through .*, q4_0, one turn/,
+  );
+  for (
+    const row of [
+      "E2B, tokens/s | this library, q4 | llama.cpp, Vulkan | ratio",
+      "prefill 2048 | 4000.0 | 8000.0 | 0.50",
+      "decode at 128 | 250.0 | 200.0 | 1.25",
+      "decode at 128, no logits read | 260.0 |  | ",
+      "generation at 128, chosen by the GPU, 8 a run | 500.0 | 100.0 | 5.00",
+      "generation at 128, sampled by the host | 100.0 |  | ",
+      "E4B, tokens/s | this library, q4",
+      "decode at 128 | 150.0",
+    ]
+  ) {
+    assert.ok(
+      section.includes(`| ${row} |\n`) || section.endsWith(`| ${row} |`),
+      row,
+    );
+  }
 });
 
 test("updatePage() replaces its own sections and keeps those of others", () => {
