@@ -7,6 +7,9 @@ use crate::simd::{F32x4, LANES};
 /// Most streams there may be.
 pub const MAX_STREAMS: usize = 8;
 
+/// Elements whose sums are under way at a time.
+const BLOCK: usize = 4 * LANES;
+
 /// A stream's rows among the streams.
 #[derive(Clone, Copy)]
 pub struct Streams<'a> {
@@ -37,17 +40,36 @@ pub fn altup_predict(x: Streams, coefs: &[f32], stream: usize, first: usize, out
         for (j, source) in sources.iter_mut().enumerate().take(streams) {
             *source = x.row(j, row);
         }
-        let own = sources[stream];
-        for i in (0..x.width).step_by(LANES) {
-            let end = x.width.min(i + LANES);
-            let mut sum = F32x4::zero();
+        let sources = &sources[..streams];
+        let whole = x.width - x.width % BLOCK;
+        let (blocks, tail) = result.split_at_mut(whole);
+        for (result, i) in blocks.as_chunks_mut::<BLOCK>().0.iter_mut().zip((0..).step_by(BLOCK)) {
+            let mut sums = [F32x4::zero(); BLOCK / LANES];
             for (source, coef) in sources.iter().zip(coefs) {
-                sum = sum + F32x4::load_partial(&source[i..end]) * F32x4::splat(*coef);
+                let coef = F32x4::splat(*coef);
+                for (sum, v) in sums.iter_mut().zip(vectors(&source[i..i + BLOCK])) {
+                    *sum = *sum + F32x4::load(v) * coef;
+                }
             }
-            let own = F32x4::load_partial(&own[i..end]);
-            (sum + own).store_partial(&mut result[i..end]);
+            let own = vectors(&sources[stream][i..i + BLOCK]);
+            let results = result.as_chunks_mut::<LANES>().0.iter_mut();
+            for ((sum, own), result) in sums.into_iter().zip(own).zip(results) {
+                (sum + F32x4::load(own)).store(result);
+            }
+        }
+        for (result, i) in tail.chunks_mut(LANES).zip((whole..).step_by(LANES)) {
+            let at = |row: &[f32]| F32x4::load_partial(&row[i..i + result.len()]);
+            let products =
+                sources.iter().zip(coefs).map(|(row, coef)| at(row) * F32x4::splat(*coef));
+            let sum = products.fold(F32x4::zero(), |sum, product| sum + product);
+            (sum + at(sources[stream])).store_partial(result);
         }
     }
+}
+
+#[inline(always)]
+fn vectors(x: &[f32]) -> &[[f32; LANES]] {
+    x.as_chunks().0
 }
 
 /// `out[t] = predicted[stream, t] + (activated[t] - predicted[active, t]) * (coefs[t, stream] + 1)`
@@ -66,13 +88,20 @@ pub fn altup_correct(
         let own = predicted.row(stream, row);
         let innovation = predicted.row(active, row);
         let activated = &activated[row * width..][..width];
-        for i in (0..width).step_by(LANES) {
-            let end = width.min(i + LANES);
-            let at = |row: &[f32]| F32x4::load_partial(&row[i..end]);
-            let change = (at(activated) - at(innovation)) * factor;
-            (at(own) + change).store_partial(&mut result[i..end]);
-        }
+        // The change first, then what changes: two operands at a time.
+        zip(activated, innovation, result, |new, old| (new - old) * factor);
+        add_to(result, own);
     }
+}
+
+#[inline(always)]
+fn add_to(out: &mut [f32], x: &[f32]) {
+    let (results, rest) = out.as_chunks_mut::<LANES>();
+    let (vectors, tail) = x.as_chunks::<LANES>();
+    for (result, v) in results.iter_mut().zip(vectors) {
+        (F32x4::load(v) + F32x4::load(result)).store(result);
+    }
+    (F32x4::load_partial(tail) + F32x4::load_partial(rest)).store_partial(rest);
 }
 
 /// Elements from `first` on of the mean over streams.

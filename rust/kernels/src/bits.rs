@@ -137,6 +137,12 @@ impl Bits {
         imp::horizontal_sum(self.0)
     }
 
+    /// A bit for each 32-bit lane that is not zero, the first lane's lowest.
+    #[inline(always)]
+    pub fn nonzero_lanes(self) -> u32 {
+        imp::nonzero_lanes(self.0)
+    }
+
     /// The same bits as numbers.
     #[inline(always)]
     pub fn as_f32(self) -> F32x4 {

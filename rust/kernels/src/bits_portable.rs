@@ -135,6 +135,10 @@ pub fn horizontal_sum(v: Vector) -> i32 {
     to_i32(v).iter().sum()
 }
 
+pub fn nonzero_lanes(v: Vector) -> u32 {
+    to_i32(v).iter().enumerate().map(|(i, x)| u32::from(*x != 0) << i).sum()
+}
+
 pub fn as_f32(v: Vector) -> [f32; 4] {
     to_i32(v).map(|x| f32::from_bits(x as u32))
 }

@@ -113,6 +113,11 @@ pub fn horizontal_sum(v: v128) -> i32 {
 }
 
 #[inline(always)]
+pub fn nonzero_lanes(v: v128) -> u32 {
+    i32x4_bitmask(i32x4_ne(v, i32x4_splat(0))).into()
+}
+
+#[inline(always)]
 pub fn as_f32(v: v128) -> v128 {
     v
 }

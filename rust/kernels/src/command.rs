@@ -10,6 +10,20 @@ pub const WORDS: usize = 32;
 /// chunk, which word is the address of the scratch or 0, its bytes.
 const HEADER: usize = 6;
 
+/// Chunks from `first` up to `end` of a command.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Chunks {
+    pub first: u32,
+    pub end: u32,
+}
+
+impl Chunks {
+    /// Each alone, for operations whose scratch has room for the units of one.
+    pub fn each(self) -> impl Iterator<Item = Self> {
+        (self.first..self.end).map(|first| Self { first, end: first + 1 })
+    }
+}
+
 /// A command in the queue. The work has a number of units, done in chunks
 /// that may run in any order.
 #[repr(transparent)]
@@ -41,10 +55,10 @@ impl Command {
         self.0[3]
     }
 
-    /// The units of a chunk.
-    pub fn units(&self, chunk: u32) -> Range<usize> {
-        let first = chunk * self.0[2];
-        first as usize..self.0[1].min(first + self.0[2]) as usize
+    /// The units of chunks, of which there is one at least.
+    pub fn units(&self, chunks: Chunks) -> Range<usize> {
+        let [units, of_chunk] = [self.0[1], self.0[2]];
+        (chunks.first * of_chunk) as usize..units.min(chunks.end.saturating_mul(of_chunk)) as usize
     }
 
     /// Argument `i` as a size.
@@ -118,6 +132,19 @@ mod tests {
         words[HEADER..HEADER + 3].copy_from_slice(&[1000, 2000, 3000]);
         let found = Command(words).for_worker(2);
         assert_eq!([found.size(0), found.size(1), found.size(2)], [1000, 2128, 3000]);
+    }
+
+    #[test]
+    fn chunks_are_units_that_follow_each_other() {
+        let mut words = [0; WORDS];
+        words[1..3].copy_from_slice(&[23, 5]);
+        let command = Command(words);
+        assert_eq!(command.chunks(), 5);
+        assert_eq!(command.units(Chunks { first: 1, end: 3 }), 5..15);
+        let last = Chunks { first: 3, end: 5 };
+        assert_eq!(command.units(last), 15..23);
+        let each: Vec<_> = last.each().map(|chunk| command.units(chunk)).collect();
+        assert_eq!(each, [15..20, 20..23]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use crate::attention::GROUP;
 use crate::avg_pool2d::avg_pool2d;
-use crate::command::Command;
+use crate::command::{Chunks, Command};
 use crate::conv2d::conv2d;
 use crate::cumulative_group_norm::{cumulative_group_norm, row_statistics, running_statistics};
 use crate::depthwise_conv2d::depthwise_conv2d;
@@ -13,25 +13,25 @@ use crate::relative_attention::{Clip, relative_attention};
 use crate::resize::{Resize, resize_bilinear, resize_nearest};
 use crate::tile::TILE;
 
-/// Runs a chunk; false when the operation is not one of these.
+/// Runs chunks; false when the operation is not one of these.
 ///
 /// # Safety
 ///
 /// The command's addresses must hold what its operation reads and writes.
-pub unsafe fn run(c: &Command, chunk: u32) -> bool {
+pub unsafe fn run(c: &Command, chunks: Chunks) -> bool {
     // SAFETY: the caller's promise, for each of these.
     unsafe {
         match c.op() {
-            29 => run_conv2d(c, chunk),
-            30 => run_depthwise_conv2d(c, chunk),
-            31 => run_avg_pool2d(c, chunk),
-            32 => run_resize(c, chunk, resize_nearest),
-            33 => run_resize(c, chunk, resize_bilinear),
-            34 => run_multi_query_attention(c, chunk),
-            35 => run_row_statistics(c, chunk),
+            29 => chunks.each().for_each(|chunk| run_conv2d(c, chunk)),
+            30 => run_depthwise_conv2d(c, chunks),
+            31 => run_avg_pool2d(c, chunks),
+            32 => run_resize(c, chunks, resize_nearest),
+            33 => run_resize(c, chunks, resize_bilinear),
+            34 => run_multi_query_attention(c, chunks),
+            35 => run_row_statistics(c, chunks),
             36 => run_running_statistics(c),
-            37 => run_cumulative_group_norm(c, chunk),
-            38 => run_relative_attention(c, chunk),
+            37 => run_cumulative_group_norm(c, chunks),
+            38 => run_relative_attention(c, chunks),
             _ => return false,
         }
     }
@@ -58,10 +58,11 @@ pub unsafe fn windows<T>(c: &Command) -> Windows<'_, T> {
     }
 }
 
-/// Arguments: x, w, out, room for windows, windows, outputs. Units: places.
+/// Arguments: x, w, out, room for the windows of a chunk, windows, outputs. Units:
+/// places of one chunk.
 #[inline(never)]
-unsafe fn run_conv2d(c: &Command, chunk: u32) {
-    let (units, outputs) = (c.units(chunk), c.size(14));
+unsafe fn run_conv2d(c: &Command, chunks: Chunks) {
+    let (units, outputs) = (c.units(chunks), c.size(14));
     // SAFETY: the caller's promise.
     unsafe {
         let windows = windows::<f32>(c);
@@ -75,8 +76,8 @@ unsafe fn run_conv2d(c: &Command, chunk: u32) {
 
 /// Arguments: x, w, out, unused, windows. Units: places.
 #[inline(never)]
-unsafe fn run_depthwise_conv2d(c: &Command, chunk: u32) {
-    let units = c.units(chunk);
+unsafe fn run_depthwise_conv2d(c: &Command, chunks: Chunks) {
+    let units = c.units(chunks);
     // SAFETY: the caller's promise.
     unsafe {
         let windows = windows::<f32>(c);
@@ -89,8 +90,8 @@ unsafe fn run_depthwise_conv2d(c: &Command, chunk: u32) {
 
 /// Arguments: x, out, rows, columns, channels, size. Units: places.
 #[inline(never)]
-unsafe fn run_avg_pool2d(c: &Command, chunk: u32) {
-    let (units, [rows, columns], channels) = (c.units(chunk), c.sizes(2), c.size(4));
+unsafe fn run_avg_pool2d(c: &Command, chunks: Chunks) {
+    let (units, [rows, columns], channels) = (c.units(chunks), c.sizes(2), c.size(4));
     // SAFETY: the caller's promise.
     unsafe {
         let x = c.slice(0, 0, rows * columns * channels);
@@ -101,8 +102,8 @@ unsafe fn run_avg_pool2d(c: &Command, chunk: u32) {
 
 /// Arguments: x, out, size, new size, channels. Units: places.
 #[inline(never)]
-unsafe fn run_resize(c: &Command, chunk: u32, resize: fn(&Resize, usize, &mut [f32])) {
-    let (units, from, to, channels) = (c.units(chunk), c.sizes(2), c.sizes(4), c.size(6));
+unsafe fn run_resize(c: &Command, chunks: Chunks, resize: fn(&Resize, usize, &mut [f32])) {
+    let (units, from, to, channels) = (c.units(chunks), c.sizes(2), c.sizes(4), c.size(6));
     // SAFETY: the caller's promise.
     unsafe {
         let x = c.slice(0, 0, from[0] * from[1] * channels);
@@ -114,8 +115,8 @@ unsafe fn run_resize(c: &Command, chunk: u32, resize: fn(&Resize, usize, &mut [f
 /// Arguments: q, k in tiles, v, out, room for a group of heads, heads, width,
 /// keys, scale. Units: rows.
 #[inline(never)]
-unsafe fn run_multi_query_attention(c: &Command, chunk: u32) {
-    let (units, [heads, width], keys) = (c.units(chunk), c.sizes(5), c.size(7));
+unsafe fn run_multi_query_attention(c: &Command, chunks: Chunks) {
+    let (units, [heads, width], keys) = (c.units(chunks), c.sizes(5), c.size(7));
     let (row, capacity) = (heads * width, keys.next_multiple_of(TILE));
     // SAFETY: the caller's promise.
     unsafe {
@@ -133,8 +134,8 @@ unsafe fn run_multi_query_attention(c: &Command, chunk: u32) {
 
 /// Arguments: x, statistics, size of a row. Units: rows.
 #[inline(never)]
-unsafe fn run_row_statistics(c: &Command, chunk: u32) {
-    let (units, size) = (c.units(chunk), c.size(2));
+unsafe fn run_row_statistics(c: &Command, chunks: Chunks) {
+    let (units, size) = (c.units(chunks), c.size(2));
     // SAFETY: the caller's promise.
     unsafe {
         let x = c.slice(0, units.start * size, units.len() * size);
@@ -152,8 +153,8 @@ unsafe fn run_running_statistics(c: &Command) {
 
 /// Arguments: x, weight, statistics, out, size of a row, channels. Units: rows.
 #[inline(never)]
-unsafe fn run_cumulative_group_norm(c: &Command, chunk: u32) {
-    let (units, size) = (c.units(chunk), c.size(4));
+unsafe fn run_cumulative_group_norm(c: &Command, chunks: Chunks) {
+    let (units, size) = (c.units(chunks), c.size(4));
     let (first, len) = (units.start * size, units.len() * size);
     // SAFETY: the caller's promise.
     unsafe {
@@ -166,9 +167,9 @@ unsafe fn run_cumulative_group_norm(c: &Command, chunk: u32) {
 
 /// Arguments: q, k, v, positions, valid, out, room for scores, rows, heads, width, past, future, softcap. Units: rows.
 #[inline(never)]
-unsafe fn run_relative_attention(c: &Command, chunk: u32) {
+unsafe fn run_relative_attention(c: &Command, chunks: Chunks) {
     let (units, rows, [heads, width], [past, future]) =
-        (c.units(chunk), c.size(7), c.sizes(8), c.sizes(10));
+        (c.units(chunks), c.size(7), c.sizes(8), c.sizes(10));
     let (row, span) = (heads * width, past + future + 1);
     // SAFETY: the caller's promise.
     unsafe {

@@ -1,6 +1,6 @@
 //! Runs chunks of the operations over pictures with quantised weights.
 
-use crate::command::Command;
+use crate::command::{Chunks, Command};
 use crate::conv2d_quantized::conv2d_quantized;
 use crate::dispatch_media::windows;
 use crate::matmul_quantized::Activations;
@@ -16,20 +16,20 @@ use crate::tile::TILE;
 /// Groups before the keys that [`run_pack_keys_values`] packs.
 const KEYS_START: usize = 1;
 
-/// Runs a chunk; false when the operation is not one of these.
+/// Runs chunks; false when the operation is not one of these.
 ///
 /// # Safety
 ///
 /// The command's addresses must hold what its operation reads and writes.
-pub unsafe fn run(c: &Command, chunk: u32) -> bool {
+pub unsafe fn run(c: &Command, chunks: Chunks) -> bool {
     // SAFETY: the caller's promise, for each of these.
     unsafe {
         match c.op() {
-            60 => run_quantize_places(c, chunk),
-            61 => run_conv2d(c, chunk, matmul_q8),
-            62 => run_conv2d(c, chunk, matmul_q4),
+            60 => run_quantize_places(c, chunks),
+            61 => chunks.each().for_each(|chunk| run_conv2d(c, chunk, matmul_q8)),
+            62 => chunks.each().for_each(|chunk| run_conv2d(c, chunk, matmul_q4)),
             63 => run_pack_keys_values(c),
-            64 => run_multi_query_attention(c, chunk),
+            64 => run_multi_query_attention(c, chunks),
             _ => return false,
         }
     }
@@ -38,8 +38,8 @@ pub unsafe fn run(c: &Command, chunk: u32) -> bool {
 
 /// Arguments: x, out, channels. Units: places.
 #[inline(never)]
-unsafe fn run_quantize_places(c: &Command, chunk: u32) {
-    let (units, channels) = (c.units(chunk), c.size(2));
+unsafe fn run_quantize_places(c: &Command, chunks: Chunks) {
+    let (units, channels) = (c.units(chunks), c.size(2));
     let quads = channels / GROUP * ROW_QUADS;
     // SAFETY: the caller's promise.
     unsafe {
@@ -48,15 +48,15 @@ unsafe fn run_quantize_places(c: &Command, chunk: u32) {
     }
 }
 
-/// Arguments: x of quantised places, w, out, room, windows, outputs, quads of
-/// the room. Units: places.
+/// Arguments: x of quantised places, w, out, room of a chunk, windows, outputs,
+/// quads of the room. Units: places of one chunk.
 #[inline(never)]
 unsafe fn run_conv2d<W>(
     c: &Command,
-    chunk: u32,
+    chunks: Chunks,
     matmul: fn(Activations, usize, &[W], &mut RowsMut),
 ) {
-    let (units, outputs) = (c.units(chunk), c.size(14));
+    let (units, outputs) = (c.units(chunks), c.size(14));
     // SAFETY: the caller's promise.
     unsafe {
         let windows = windows::<Quad>(c);
@@ -112,8 +112,8 @@ unsafe fn run_pack_keys_values(c: &Command) {
 /// Arguments: q, packed keys and values, out, room for scores and quads, heads,
 /// width, keys, scale. Units: rows.
 #[inline(never)]
-unsafe fn run_multi_query_attention(c: &Command, chunk: u32) {
-    let (units, [heads, width], count) = (c.units(chunk), c.sizes(4), c.size(6));
+unsafe fn run_multi_query_attention(c: &Command, chunks: Chunks) {
+    let (units, [heads, width], count) = (c.units(chunks), c.sizes(4), c.size(6));
     let row = heads * width;
     let padded = count.next_multiple_of(GROUP);
     let groups = padded.max(width) / GROUP;

@@ -1,21 +1,21 @@
 //! Packs weights into place.
 
-use crate::command::Command;
+use crate::command::{Chunks, Command};
 use crate::packing::{Packing, Stored, Target};
 use crate::panel::Layout;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-/// Runs a chunk; false when the operation is not this one.
+/// Runs chunks; false when the operation is not this one.
 ///
 /// # Safety
 ///
 /// The command's addresses must hold what its operation reads and writes.
-pub unsafe fn run(c: &Command, chunk: u32) -> bool {
+pub unsafe fn run(c: &Command, chunks: Chunks) -> bool {
     if c.op() != 65 {
         return false;
     }
     // SAFETY: the caller's promise.
-    unsafe { run_pack_weights(c, chunk) };
+    unsafe { run_pack_weights(c, chunks) };
     true
 }
 
@@ -23,7 +23,7 @@ pub unsafe fn run(c: &Command, chunk: u32) -> bool {
 /// stored, target, first element, elements, elements of an output, places of a
 /// filter, size of the weight, elements of the room. Units: tiles.
 #[inline(never)]
-unsafe fn run_pack_weights(c: &Command, chunk: u32) {
+unsafe fn run_pack_weights(c: &Command, chunks: Chunks) {
     let stored = match c.size(4) {
         0 => Stored::F32,
         1 => Stored::F16,
@@ -55,7 +55,7 @@ unsafe fn run_pack_weights(c: &Command, chunk: u32) {
     // SAFETY: the caller's promise.
     let good = unsafe {
         let room = c.slice_mut::<f32>(3, 0, c.size(11));
-        packing.run(c.units(chunk), room)
+        packing.run(c.units(chunks), room)
     };
     if !good {
         // SAFETY: the caller's promise; workers write the same value.

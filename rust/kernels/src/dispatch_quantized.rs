@@ -1,7 +1,7 @@
 //! Runs chunks of the operations on quantised weights: arguments to slices to
 //! kernels.
 
-use crate::command::Command;
+use crate::command::{Chunks, Command};
 use crate::embedding_quantized::embedding_quantized;
 use crate::gated_matmul::{MultiplyRows, gated_matmul};
 use crate::matmul_panels::PanelPart;
@@ -18,42 +18,43 @@ use crate::tile::TILE;
 #[cfg(any(target_feature = "atomics", not(target_arch = "wasm32")))]
 use core::ops::Range;
 
-/// Runs a chunk; false when the operation is not one of these.
+/// Runs chunks; false when the operation is not one of these.
 ///
 /// # Safety
 ///
 /// The command's addresses must hold what its operation reads and writes.
-pub unsafe fn run(c: &Command, chunk: u32) -> bool {
+pub unsafe fn run(c: &Command, chunks: Chunks) -> bool {
     // SAFETY: the caller's promise, for each of these.
     unsafe {
         match c.op() {
-            39 => run_quantize_rows(c, chunk),
-            40 => run_matmul(c, chunk, matmul_q8),
-            41 => run_matmul(c, chunk, matmul_q4),
-            42 => run_embedding::<Q8Group>(c, chunk),
-            43 => run_embedding::<Q4Group>(c, chunk),
-            44 => run_matmul_panels(c, chunk, matmul_q8, panel_q8),
-            45 => run_matmul_panels(c, chunk, matmul_q4, panel_q4),
-            46 => run_gated_matmul(c, chunk, rows_q8),
-            47 => run_gated_matmul(c, chunk, rows_q4),
-            48 => run_matmul_rows(c, chunk, matmul_q8),
-            49 => run_matmul_rows(c, chunk, matmul_q4),
+            39 => run_quantize_rows(c, chunks),
+            40 => run_matmul(c, chunks, matmul_q8),
+            41 => run_matmul(c, chunks, matmul_q4),
+            42 => run_embedding::<Q8Group>(c, chunks),
+            43 => run_embedding::<Q4Group>(c, chunks),
+            44 => run_matmul_panels(c, chunks, matmul_q8, panel_q8),
+            45 => run_matmul_panels(c, chunks, matmul_q4, panel_q4),
+            46 => run_gated_matmul(c, chunks, rows_q8),
+            47 => run_gated_matmul(c, chunks, rows_q4),
+            48 => run_matmul_rows(c, chunks, matmul_q8),
+            49 => run_matmul_rows(c, chunks, matmul_q4),
             _ => return false,
         }
     }
     true
 }
 
-/// Addresses of the weights of a product of one row, and bytes of a chunk, which
-/// follow each other. Any words will do.
+/// Addresses of the weights of a product of one row, whose chunks follow each
+/// other, and bytes of a chunk. Any words will do.
 #[cfg(any(target_feature = "atomics", not(target_arch = "wasm32")))]
 pub fn streamed(c: &Command) -> Option<(Range<usize>, usize)> {
-    let group = match c.op() {
-        40 => size_of::<Q8Group>(),
-        41 => size_of::<Q4Group>(),
+    let k = c.size(4);
+    let tile = match c.op() {
+        3 => k.saturating_mul(size_of::<[f32; TILE]>()),
+        40 => (k / GROUP).saturating_mul(size_of::<Q8Group>()),
+        41 => (k / GROUP).saturating_mul(size_of::<Q4Group>()),
         _ => return None,
     };
-    let tile = (c.size(4) / GROUP).saturating_mul(group);
     let bytes = c.size(5).div_ceil(TILE).saturating_mul(tile);
     let weights = c.size(1)..c.size(1).saturating_add(bytes);
     (c.size(3) == 1).then_some((weights, c.size(7).saturating_mul(tile)))
@@ -61,10 +62,10 @@ pub fn streamed(c: &Command) -> Option<(Range<usize>, usize)> {
 
 /// Arguments: x, out, rows, K. Units: blocks of rows.
 #[inline(never)]
-unsafe fn run_quantize_rows(c: &Command, chunk: u32) {
+unsafe fn run_quantize_rows(c: &Command, chunks: Chunks) {
     let (rows, k) = (c.size(2), c.size(3));
     let groups = k / GROUP;
-    for block in c.units(chunk) {
+    for block in c.units(chunks) {
         let first = block * BLOCK_ROWS;
         let count = BLOCK_ROWS.min(rows - first);
         let start = block * groups * BLOCK_QUADS;
@@ -85,17 +86,19 @@ unsafe fn run_quantize_rows(c: &Command, chunk: u32) {
 #[inline(never)]
 unsafe fn run_matmul<W>(
     c: &Command,
-    chunk: u32,
+    chunks: Chunks,
     matmul: fn(Activations, usize, &[W], &mut RowsMut),
 ) {
     let (rows, groups, outputs) = (c.size(3), c.size(4) / GROUP, c.size(5));
     let (block, group) = (c.size(6), c.size(7) * TILE);
-    let blocks = rows.div_ceil(block);
-    for unit in c.units(chunk) {
+    let (blocks, units) = (rows.div_ceil(block), c.units(chunks));
+    // A block alone meets its groups of tiles, which follow each other, as one.
+    let together = if blocks == 1 { units.len() } else { 1 };
+    for unit in units.step_by(together) {
         let first = unit % blocks * block;
         let rows = block.min(rows - first);
         let column = unit / blocks * group;
-        let width = group.min(outputs - column);
+        let width = (together * group).min(outputs - column);
         // SAFETY: the caller's promise.
         unsafe {
             let x = activations(c, first, rows, groups);
@@ -126,14 +129,14 @@ unsafe fn activations(c: &Command, first: usize, rows: usize, groups: usize) -> 
 #[inline(never)]
 unsafe fn run_matmul_panels<W: WeightGroup>(
     c: &Command,
-    chunk: u32,
+    chunks: Chunks,
     matmul: fn(Activations, usize, &[W], &mut RowsMut),
     multiply_row: fn(&[Quad], PanelPart, &mut [f32]),
 ) {
     let (rows, groups, outputs) = (c.size(4), c.size(5) / GROUP, c.size(6));
     let (block, part) = (c.size(7), c.size(8));
     let blocks = rows.div_ceil(block);
-    for unit in c.units(chunk) {
+    for unit in c.units(chunks) {
         let row = unit % blocks * block;
         let rows = block.min(rows - row);
         let tile = unit / blocks * part;
@@ -165,13 +168,13 @@ unsafe fn run_matmul_panels<W: WeightGroup>(
 #[inline(never)]
 unsafe fn run_matmul_rows<W: WeightGroup>(
     c: &Command,
-    chunk: u32,
+    chunks: Chunks,
     matmul: fn(Activations, usize, &[W], &mut RowsMut),
 ) {
     let (rows, groups, outputs) = (c.size(4), c.size(5) / GROUP, c.size(6));
     let block = c.size(7);
     let (blocks, lanes) = (rows.div_ceil(block), groups.div_ceil(TILE));
-    for unit in c.units(chunk) {
+    for unit in c.units(chunks) {
         let first = unit % blocks * block;
         let rows = block.min(rows - first);
         let column = unit / blocks * TILE;
@@ -188,8 +191,8 @@ unsafe fn run_matmul_rows<W: WeightGroup>(
 
 /// Arguments: x of one row, w in rows, gate, out, room for x, K. Units: outputs.
 #[inline(never)]
-unsafe fn run_gated_matmul<W>(c: &Command, chunk: u32, multiply: MultiplyRows<W>) {
-    let (units, groups) = (c.units(chunk), c.size(5) / GROUP);
+unsafe fn run_gated_matmul<W>(c: &Command, chunks: Chunks, multiply: MultiplyRows<W>) {
+    let (units, groups) = (c.units(chunks), c.size(5) / GROUP);
     let blocks = groups.div_ceil(TILE);
     // SAFETY: the caller's promise.
     unsafe {
@@ -204,8 +207,8 @@ unsafe fn run_gated_matmul<W>(c: &Command, chunk: u32, multiply: MultiplyRows<W>
 
 /// Arguments: table, its rows, ids, out, width, factor. Units: ids.
 #[inline(never)]
-unsafe fn run_embedding<W: WeightGroup>(c: &Command, chunk: u32) {
-    let (units, width) = (c.units(chunk), c.size(4));
+unsafe fn run_embedding<W: WeightGroup>(c: &Command, chunks: Chunks) {
+    let (units, width) = (c.units(chunks), c.size(4));
     let groups = width / GROUP;
     // SAFETY: the caller's promise.
     unsafe {

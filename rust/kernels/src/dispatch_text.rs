@@ -5,7 +5,7 @@ use crate::altup::{Streams, add_to_streams, altup_correct, altup_predict, mean_s
 use crate::append_kv::{Ring, append_keys, append_values};
 use crate::attention::GROUP;
 use crate::attention_rows::{ROWS, attention_rows, room_size};
-use crate::command::Command;
+use crate::command::{Chunks, Command};
 use crate::copy_columns::copy_columns;
 use crate::embedding::embedding;
 use crate::gather_rows::gather_rows;
@@ -18,29 +18,29 @@ use crate::rms_norm::rms_norm;
 use crate::rope::rope;
 use crate::tile::TILE;
 
-/// Runs a chunk; false when the operation is not one of these.
+/// Runs chunks; false when the operation is not one of these.
 ///
 /// # Safety
 ///
 /// The command's addresses must hold what its operation reads and writes.
-pub unsafe fn run(c: &Command, chunk: u32) -> bool {
+pub unsafe fn run(c: &Command, chunks: Chunks) -> bool {
     // SAFETY: the caller's promise, for each of these.
     unsafe {
         match c.op() {
-            0 => run_copy_columns(c, chunk),
-            1 => run_gather_rows(c, chunk),
-            2 => run_embedding(c, chunk),
-            3 => run_matmul(c, chunk),
-            19 => run_rms_norm(c, chunk),
-            20 => run_gaussian_top_k(c, chunk),
-            21 => run_match_magnitude(c, chunk),
-            22 => run_rope(c, chunk),
+            0 => run_copy_columns(c, chunks),
+            1 => run_gather_rows(c, chunks),
+            2 => run_embedding(c, chunks),
+            3 => run_matmul(c, chunks),
+            19 => run_rms_norm(c, chunks),
+            20 => run_gaussian_top_k(c, chunks),
+            21 => run_match_magnitude(c, chunks),
+            22 => run_rope(c, chunks),
             23 => run_append_kv(c),
-            24 => run_attention(c, chunk),
-            25 => run_altup_predict(c, chunk),
-            26 => run_altup_correct(c, chunk),
-            27 => run_add_to_streams(c, chunk),
-            28 => run_mean_streams(c, chunk),
+            24 => run_attention(c, chunks),
+            25 => run_altup_predict(c, chunks),
+            26 => run_altup_correct(c, chunks),
+            27 => run_add_to_streams(c, chunks),
+            28 => run_mean_streams(c, chunks),
             _ => return false,
         }
     }
@@ -49,8 +49,8 @@ pub unsafe fn run(c: &Command, chunk: u32) -> bool {
 
 /// Arguments: x, its stride, out, its stride, width. Units: rows.
 #[inline(never)]
-unsafe fn run_copy_columns(c: &Command, chunk: u32) {
-    let (units, stride, width) = (c.units(chunk), c.size(1), c.size(4));
+unsafe fn run_copy_columns(c: &Command, chunks: Chunks) {
+    let (units, stride, width) = (c.units(chunks), c.size(1), c.size(4));
     // SAFETY: the caller's promise.
     unsafe {
         let x = c.slice(0, units.start * stride, (units.len() - 1) * stride + width);
@@ -63,8 +63,8 @@ unsafe fn run_copy_columns(c: &Command, chunk: u32) {
 /// Arguments: source, its rows, pairs, out, width. Units: pairs, in order of
 /// their targets.
 #[inline(never)]
-unsafe fn run_gather_rows(c: &Command, chunk: u32) {
-    let (units, width) = (c.units(chunk), c.size(4));
+unsafe fn run_gather_rows(c: &Command, chunks: Chunks) {
+    let (units, width) = (c.units(chunks), c.size(4));
     // SAFETY: the caller's promise.
     unsafe {
         let pairs: &[[u32; 2]] = c.slice(2, units.start, units.len());
@@ -77,8 +77,8 @@ unsafe fn run_gather_rows(c: &Command, chunk: u32) {
 
 /// Arguments: table, its rows, ids, out, width, scale. Units: ids.
 #[inline(never)]
-unsafe fn run_embedding(c: &Command, chunk: u32) {
-    let (units, width) = (c.units(chunk), c.size(4));
+unsafe fn run_embedding(c: &Command, chunks: Chunks) {
+    let (units, width) = (c.units(chunks), c.size(4));
     // SAFETY: the caller's promise.
     unsafe {
         let table = c.slice(0, 0, c.size(1).next_multiple_of(TILE) * width);
@@ -91,15 +91,17 @@ unsafe fn run_embedding(c: &Command, chunk: u32) {
 /// Arguments: x, w, out, rows, K, F, rows of a block, tiles of a group.
 /// Units: blocks of rows, for each group of tiles.
 #[inline(never)]
-unsafe fn run_matmul(c: &Command, chunk: u32) {
+unsafe fn run_matmul(c: &Command, chunks: Chunks) {
     let (rows, k, outputs) = (c.size(3), c.size(4), c.size(5));
     let (block, group) = (c.size(6), c.size(7) * TILE);
-    let blocks = rows.div_ceil(block);
-    for unit in c.units(chunk) {
+    let (blocks, units) = (rows.div_ceil(block), c.units(chunks));
+    // A block alone meets its groups of tiles, which follow each other, as one.
+    let together = if blocks == 1 { units.len() } else { 1 };
+    for unit in units.step_by(together) {
         let first = unit % blocks * block;
         let rows = block.min(rows - first);
         let column = unit / blocks * group;
-        let width = group.min(outputs - column);
+        let width = (together * group).min(outputs - column);
         // SAFETY: the caller's promise.
         unsafe {
             let x = c.slice(0, first * k, rows * k);
@@ -112,8 +114,8 @@ unsafe fn run_matmul(c: &Command, chunk: u32) {
 
 /// Arguments: x, weight or 0, out, width, eps. Units: rows.
 #[inline(never)]
-unsafe fn run_rms_norm(c: &Command, chunk: u32) {
-    let (units, width) = (c.units(chunk), c.size(3));
+unsafe fn run_rms_norm(c: &Command, chunks: Chunks) {
+    let (units, width) = (c.units(chunks), c.size(3));
     let (first, len) = (units.start * width, units.len() * width);
     // SAFETY: the caller's promise.
     unsafe {
@@ -125,8 +127,8 @@ unsafe fn run_rms_norm(c: &Command, chunk: u32) {
 
 /// Arguments: x, out, width, multiplier. Units: rows.
 #[inline(never)]
-unsafe fn run_gaussian_top_k(c: &Command, chunk: u32) {
-    let (units, width) = (c.units(chunk), c.size(2));
+unsafe fn run_gaussian_top_k(c: &Command, chunks: Chunks) {
+    let (units, width) = (c.units(chunks), c.size(2));
     let (first, len) = (units.start * width, units.len() * width);
     // SAFETY: the caller's promise.
     unsafe {
@@ -137,8 +139,8 @@ unsafe fn run_gaussian_top_k(c: &Command, chunk: u32) {
 
 /// Arguments: x, target, out, width, eps. Units: rows.
 #[inline(never)]
-unsafe fn run_match_magnitude(c: &Command, chunk: u32) {
-    let (units, width) = (c.units(chunk), c.size(3));
+unsafe fn run_match_magnitude(c: &Command, chunks: Chunks) {
+    let (units, width) = (c.units(chunks), c.size(3));
     let (first, len) = (units.start * width, units.len() * width);
     // SAFETY: the caller's promise.
     unsafe {
@@ -149,8 +151,8 @@ unsafe fn run_match_magnitude(c: &Command, chunk: u32) {
 
 /// Arguments: x, cos, sin, out, heads, width. Units: rows.
 #[inline(never)]
-unsafe fn run_rope(c: &Command, chunk: u32) {
-    let (units, [heads, width]) = (c.units(chunk), c.sizes(4));
+unsafe fn run_rope(c: &Command, chunks: Chunks) {
+    let (units, [heads, width]) = (c.units(chunks), c.sizes(4));
     let (half, row) = (width / 2, heads * width);
     // SAFETY: the caller's promise.
     unsafe {
@@ -220,19 +222,19 @@ fn scales_at<E: Element>(places: usize, width: usize) -> usize {
 /// are kept, for halves the poison: what is no half is NaN in every result.
 /// Units: blocks of [`ROWS`] rows, for each KV head.
 #[inline(never)]
-unsafe fn run_attention(c: &Command, chunk: u32) {
+unsafe fn run_attention(c: &Command, chunks: Chunks) {
     // SAFETY: the caller's promise.
     unsafe {
         match c.size(13) {
-            FLOATS => attend::<f32>(c, chunk, false),
-            HALVES => attend::<Half>(c, chunk, c.slice::<f32>(14, 0, 1)[0].is_nan()),
-            _ => attend::<i8>(c, chunk, false),
+            FLOATS => attend::<f32>(c, chunks, false),
+            HALVES => attend::<Half>(c, chunks, c.slice::<f32>(14, 0, 1)[0].is_nan()),
+            _ => attend::<i8>(c, chunks, false),
         }
     }
 }
 
-unsafe fn attend<E: Element>(c: &Command, chunk: u32, is_poisoned: bool) {
-    let (units, [heads, width], [kv_heads, capacity]) = (c.units(chunk), c.sizes(5), c.sizes(7));
+unsafe fn attend<E: Element>(c: &Command, chunks: Chunks, is_poisoned: bool) {
+    let (units, [heads, width], [kv_heads, capacity]) = (c.units(chunks), c.sizes(5), c.sizes(7));
     let (position, window) = (c.size(9), c.size(10));
     let sharing = heads / kv_heads;
     let size = sharing * width;
@@ -265,10 +267,10 @@ unsafe fn attend<E: Element>(c: &Command, chunk: u32, is_poisoned: bool) {
     }
 }
 
-/// The rows of a chunk, where units are the rows of each stream in turn:
+/// The rows of chunks, where units are the rows of each stream in turn:
 /// stream, first row, rows.
-fn stream_rows(c: &Command, chunk: u32, rows: usize) -> impl Iterator<Item = [usize; 3]> {
-    let units = c.units(chunk);
+fn stream_rows(c: &Command, chunks: Chunks, rows: usize) -> impl Iterator<Item = [usize; 3]> {
+    let units = c.units(chunks);
     let mut next = units.start;
     core::iter::from_fn(move || {
         let first = next;
@@ -279,10 +281,10 @@ fn stream_rows(c: &Command, chunk: u32, rows: usize) -> impl Iterator<Item = [us
 
 /// Arguments: x, coefs, out, streams, T, width. Units: rows of each stream.
 #[inline(never)]
-unsafe fn run_altup_predict(c: &Command, chunk: u32) {
+unsafe fn run_altup_predict(c: &Command, chunks: Chunks) {
     let (streams, [rows, width]) = (c.size(3), c.sizes(4));
     let stride = rows * width;
-    for [stream, first, count] in stream_rows(c, chunk, rows) {
+    for [stream, first, count] in stream_rows(c, chunks, rows) {
         // SAFETY: the caller's promise.
         unsafe {
             let x = Streams { x: c.slice(0, 0, streams * stride), stride, width };
@@ -296,10 +298,10 @@ unsafe fn run_altup_predict(c: &Command, chunk: u32) {
 /// Arguments: predicted, activated, coefs, out, streams, T, width, active.
 /// Units: rows of each stream.
 #[inline(never)]
-unsafe fn run_altup_correct(c: &Command, chunk: u32) {
+unsafe fn run_altup_correct(c: &Command, chunks: Chunks) {
     let (streams, [rows, width]) = (c.size(4), c.sizes(5));
     let stride = rows * width;
-    for [stream, first, count] in stream_rows(c, chunk, rows) {
+    for [stream, first, count] in stream_rows(c, chunks, rows) {
         // SAFETY: the caller's promise.
         unsafe {
             let predicted = Streams { x: c.slice(0, 0, streams * stride), stride, width };
@@ -312,8 +314,8 @@ unsafe fn run_altup_correct(c: &Command, chunk: u32) {
 
 /// Arguments: x, y, out, elements of x, elements of y. Units: elements of x.
 #[inline(never)]
-unsafe fn run_add_to_streams(c: &Command, chunk: u32) {
-    let units = c.units(chunk);
+unsafe fn run_add_to_streams(c: &Command, chunks: Chunks) {
+    let units = c.units(chunks);
     // SAFETY: the caller's promise.
     unsafe {
         let (x, y) = (c.slice(0, 0, c.size(3)), c.slice(1, 0, c.size(4)));
@@ -324,8 +326,8 @@ unsafe fn run_add_to_streams(c: &Command, chunk: u32) {
 
 /// Arguments: x, out, elements of x, streams. Units: elements of the result.
 #[inline(never)]
-unsafe fn run_mean_streams(c: &Command, chunk: u32) {
-    let units = c.units(chunk);
+unsafe fn run_mean_streams(c: &Command, chunks: Chunks) {
+    let units = c.units(chunks);
     // SAFETY: the caller's promise.
     unsafe {
         let out = c.slice_mut(1, units.start, units.len());

@@ -1,6 +1,6 @@
 //! What the module offers: the queue, and what bounds its speed.
 
-use crate::command::Command;
+use crate::command::{Chunks, Command};
 use crate::{
     dispatch_elements, dispatch_media, dispatch_media_quantized, dispatch_pack, dispatch_quantized,
     dispatch_text, dispatch_tokens,
@@ -32,15 +32,18 @@ pub unsafe extern "C" fn execute(
     let (commands, cursor) = unsafe { (from_raw_parts(commands, count as usize), &mut *cursor) };
     let mut spent = 0;
     while let Some(command) = commands.get(cursor.command as usize) {
-        let chunks = command.chunks();
-        while cursor.chunk < chunks {
+        let (count, cost) = (command.chunks(), command.chunk_cost().max(1));
+        while cursor.chunk < count {
             if spent > budget {
                 return 0;
             }
+            let first = cursor.chunk;
+            let affordable = ((budget - spent) / cost).saturating_add(1);
+            let end = count.min(first.saturating_add(affordable));
             // SAFETY: the caller's promise.
-            unsafe { run(command, cursor.chunk) };
-            spent = command.chunk_cost().saturating_add(spent);
-            cursor.chunk += 1;
+            unsafe { run(command, Chunks { first, end }) };
+            spent = cost.saturating_mul(end - first).saturating_add(spent);
+            cursor.chunk = end;
         }
         cursor.chunk = 0;
         cursor.command += 1;
@@ -48,21 +51,21 @@ pub unsafe extern "C" fn execute(
     1
 }
 
-/// Runs a chunk.
+/// Runs chunks.
 ///
 /// # Safety
 ///
-/// The command's addresses must be valid, and the chunk run by nobody else.
-pub(crate) unsafe fn run(command: &Command, chunk: u32) {
+/// The command's addresses must be valid, and the chunks run by nobody else.
+pub(crate) unsafe fn run(command: &Command, chunks: Chunks) {
     // SAFETY: the caller's promise.
     let known = unsafe {
-        dispatch_text::run(command, chunk)
-            || dispatch_elements::run(command, chunk)
-            || dispatch_media::run(command, chunk)
-            || dispatch_quantized::run(command, chunk)
-            || dispatch_media_quantized::run(command, chunk)
-            || dispatch_pack::run(command, chunk)
-            || dispatch_tokens::run(command, chunk)
+        dispatch_text::run(command, chunks)
+            || dispatch_elements::run(command, chunks)
+            || dispatch_media::run(command, chunks)
+            || dispatch_quantized::run(command, chunks)
+            || dispatch_media_quantized::run(command, chunks)
+            || dispatch_pack::run(command, chunks)
+            || dispatch_tokens::run(command, chunks)
     };
     assert!(known, "an operation this module has not");
 }

@@ -1,9 +1,9 @@
 //! What the threaded build offers besides: workers and their schedule.
 
-use crate::command::Command;
+use crate::command::{Chunks, Command};
 use crate::dispatch_quantized::streamed;
 use crate::exports::run;
-use crate::schedule::{Schedule, Work};
+use crate::schedule::{RANGES, Schedule, Work, share};
 use crate::simd::F32x4;
 use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -24,6 +24,8 @@ const BYTES_AHEAD: usize = 384 << 10;
 struct Worker<'a> {
     pool: &'a Pool,
     number: u32,
+    /// How many workers there are.
+    workers: u32,
 }
 
 impl Worker<'_> {
@@ -39,21 +41,31 @@ impl Work for Worker<'_> {
         self.command(command).chunks()
     }
 
-    fn run(&self, command: u32, chunk: u32) {
+    fn run(&self, command: u32, chunks: Chunks) {
         let command = self.command(command).for_worker(self.number);
         // SAFETY: `start` promises the addresses, and each chunk runs once.
-        unsafe { run(&command, chunk) };
+        unsafe { run(&command, chunks) };
     }
 
-    fn ahead(&self, next: u32) -> Range<usize> {
+    fn ahead(&self, next: u32) -> [Range<usize>; RANGES] {
+        let mut ranges = [const { 0..0 }; RANGES];
         let last = self.pool.schedule.count().min(next.saturating_add(COMMANDS_AHEAD));
-        let Some((weights, chunk)) = (next..last).find_map(|i| streamed(self.command(i))) else {
-            return 0..0;
-        };
-        // Who publishes a command takes its first chunk at once.
-        let first = chunk.saturating_mul(1 + self.number as usize);
-        let start = weights.start.saturating_add(first).min(weights.end.saturating_sub(chunk));
-        start..weights.end.min(start.saturating_add(BYTES_AHEAD))
+        let found = (next..last).filter_map(|i| streamed(self.command(i)));
+        for (range, (weights, chunk)) in ranges.iter_mut().zip(found) {
+            let chunks = weights.len() / chunk.max(1);
+            if chunks <= 1 {
+                *range = weights;
+                continue;
+            }
+            // Who publishes a command takes the first share at once, others the next.
+            let place = 1 + self.number % (self.workers - 1).max(1);
+            let share = share(chunks as u32, self.workers);
+            let first = chunk.saturating_mul((share * place) as usize);
+            let start = weights.start.saturating_add(first).min(weights.end.saturating_sub(chunk));
+            *range = start..weights.end.min(start.saturating_add(BYTES_AHEAD));
+            break;
+        }
+        ranges
     }
 
     fn touch(&self, address: usize) -> u32 {
@@ -83,7 +95,7 @@ pub unsafe extern "C" fn start(pool: &Pool, commands: usize, count: u32) {
 /// No other worker may have the number, nor the stack of this instance.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn work(pool: &Pool, number: u32, workers: u32, spins: u32) {
-    pool.schedule.work(workers, spins, &Worker { pool, number });
+    pool.schedule.work(workers, spins, &Worker { pool, number, workers });
 }
 
 /// Makes the workers return.

@@ -13,7 +13,7 @@ const LARGEST: f32 = 127.0;
 struct Group {
     scale: f32,
     start: i32,
-    bytes: [Quad; 2],
+    bytes: [Bits; 2],
 }
 
 /// One to four rows `x` `[rows, k]` side by side, with zeros for rows missing.
@@ -22,7 +22,7 @@ pub fn quantize_block(x: &[f32], k: usize, out: &mut [Quad]) {
     let (groups, _) = out.as_chunks_mut::<BLOCK_QUADS>();
     for row in missing {
         for group in groups.iter_mut() {
-            set(group, row, &Group { scale: 0.0, start: 0, bytes: [[0; BYTES]; 2] });
+            set(group, row, &Group { scale: 0.0, start: 0, bytes: [Bits::splat(0); 2] });
         }
     }
     for (r, row) in x.chunks_exact(k).enumerate() {
@@ -35,15 +35,11 @@ pub fn quantize_block(x: &[f32], k: usize, out: &mut [Quad]) {
 /// A bit for each piece that is not all zeros; all bits where the scale is no
 /// number, which must reach the result.
 #[inline(always)]
-fn active_pieces(scale: f32, bytes: &[Quad; 2]) -> u32 {
+fn active_pieces(scale: f32, [low, high]: [Bits; 2]) -> u32 {
     if !scale.is_finite() {
         return u32::MAX;
     }
-    let (pieces, _) = bytes.as_flattened().as_chunks();
-    pieces
-        .iter()
-        .enumerate()
-        .fold(0, |mask, (i, piece)| mask | u32::from(u32::from_le_bytes(*piece) != 0) << i)
+    low.nonzero_lanes() | high.nonzero_lanes() << 4
 }
 
 #[inline(always)]
@@ -51,7 +47,9 @@ fn set(group: &mut [Quad; BLOCK_QUADS], row: usize, values: &Group) {
     let [scales, starts, quads @ ..] = group;
     put(scales, row, values.scale.to_le_bytes());
     put(starts, row, values.start.to_le_bytes());
-    for (quad, bytes) in quads.iter_mut().zip(values.bytes.as_flattened().as_chunks().0) {
+    let mut bytes = [[0; BYTES]; 2];
+    store(values.bytes, &mut bytes);
+    for (quad, bytes) in quads.iter_mut().zip(bytes.as_flattened().as_chunks().0) {
         put(quad, row, *bytes);
     }
 }
@@ -61,6 +59,12 @@ fn put(quad: &mut Quad, lane: usize, bytes: [u8; 4]) {
     quad.as_chunks_mut().0[lane] = bytes;
 }
 
+#[inline(always)]
+fn store([low, high]: [Bits; 2], to: &mut [Quad; 2]) {
+    low.store(&mut to[0]);
+    high.store(&mut to[1]);
+}
+
 /// One row.
 pub fn quantize_row(x: &[f32], out: &mut [Quad]) {
     for (x, group) in x.as_chunks().0.iter().zip(out.as_chunks_mut::<ROW_QUADS>().0) {
@@ -68,11 +72,11 @@ pub fn quantize_row(x: &[f32], out: &mut [Quad]) {
         let [head, quads @ ..] = group;
         put(head, 0, scale.to_le_bytes());
         put(head, 1, start.to_le_bytes());
-        put(head, 2, active_pieces(scale, &bytes).to_le_bytes());
+        put(head, 2, active_pieces(scale, bytes).to_le_bytes());
         // The sum of 32 bytes times four has 15 bits and a sign.
         let half = (start / 2) as u16;
         put(head, 3, (u32::from(half) << 16 | u32::from(half)).to_le_bytes());
-        *quads = bytes;
+        store(bytes, quads);
     }
 }
 
@@ -94,9 +98,7 @@ fn quantize(x: &[f32; GROUP]) -> Group {
     let inverse = F32x4::splat(if inverse.is_finite() { inverse } else { 0.0 });
     let whole = x.map(|v| Bits::from_f32((v * inverse).round()));
     let [a, b, c, d, e, f, g, h] = whole;
-    let mut bytes = [[0; BYTES]; 2];
-    Bits::narrow([a, b, c, d]).store(&mut bytes[0]);
-    Bits::narrow([e, f, g, h]).store(&mut bytes[1]);
+    let bytes = [Bits::narrow([a, b, c, d]), Bits::narrow([e, f, g, h])];
     let sum = whole.iter().fold(Bits::splat(0), |a, b| a.add_i32(*b)).horizontal_sum();
     Group { scale: (largest / LARGEST + poison) * SCALE_UNIT, start: -8 * sum, bytes }
 }

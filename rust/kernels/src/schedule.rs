@@ -5,6 +5,7 @@
 //! Who finds no chunk reads weights that are needed next, so that they come from
 //! memory while others end what they have.
 
+use crate::command::Chunks;
 use core::hint::spin_loop;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
@@ -41,16 +42,22 @@ impl Ticket {
     /// Chunks to take next: many at first, which lie together in memory, so that
     /// processors fetch ahead; single ones at last, so that all end together.
     fn share(self, workers: u32) -> u32 {
-        let left = self.chunks().saturating_sub(self.chunk());
-        (left / (2 * workers)).clamp(1, MAX_SHARE)
+        share(self.chunks().saturating_sub(self.chunk()), workers)
     }
 }
 
 /// Most chunks that are taken at a time.
-const MAX_SHARE: u32 = 256;
+const MAX_SHARE: u32 = 16;
 /// How much longer a worker looks for work within a step than between two: to
 /// sleep and to be woken costs as much as a hundred thousand multiply-adds.
 const STEP_PATIENCE: u32 = 16;
+/// How many of the chunks that are left one of `workers` takes.
+pub fn share(left: u32, workers: u32) -> u32 {
+    (left / (2 * workers)).clamp(1, MAX_SHARE)
+}
+
+/// Products whose weights are read ahead: small ones before a large one.
+pub const RANGES: usize = 4;
 /// Lines that are read ahead between two looks for work.
 const LINES_AHEAD: usize = 16;
 const LINE_BYTES: usize = 64;
@@ -82,11 +89,12 @@ pub struct Schedule {
 pub trait Work {
     /// Chunks of a command.
     fn chunks(&self, command: u32) -> u32;
-    /// Computes a chunk.
-    fn run(&self, command: u32, chunk: u32);
-    /// Addresses of weights that a command from number `next` on will read; none
-    /// but numbers: where no step is under way, commands may be any bytes.
-    fn ahead(&self, next: u32) -> Range<usize>;
+    /// Computes chunks.
+    fn run(&self, command: u32, chunks: Chunks);
+    /// Addresses of weights that commands from number `next` on will read, in
+    /// order; none but numbers: where no step is under way, commands may be any
+    /// bytes.
+    fn ahead(&self, next: u32) -> [Range<usize>; RANGES];
     /// Reads a byte of them.
     fn touch(&self, address: usize) -> u32;
 }
@@ -133,17 +141,16 @@ impl Schedule {
             // share is no good one, but chunks are still taken once.
             let share = Ticket(self.ticket.0.load(Ordering::Relaxed)).share(workers);
             let ticket = Ticket(self.ticket.0.fetch_add(u64::from(share), Ordering::AcqRel));
-            let end = ticket.chunks().min(ticket.chunk() + share);
-            if ticket.chunk() >= end {
+            let first = ticket.chunk();
+            let end = ticket.chunks().min(first + share);
+            if first >= end {
                 return ticket.command();
             }
-            for chunk in ticket.chunk()..end {
-                // Numbers of commands are one more than their indices.
-                if ticket.command() > 0 && !self.is_aborted() {
-                    work.run(ticket.command() - 1, chunk);
-                }
+            // Numbers of commands are one more than their indices.
+            if ticket.command() > 0 && !self.is_aborted() {
+                work.run(ticket.command() - 1, Chunks { first, end });
             }
-            let taken = end - ticket.chunk();
+            let taken = end - first;
             if self.done.0.fetch_add(taken, Ordering::AcqRel) + taken == ticket.chunks() {
                 self.advance(ticket.command(), work);
             }
@@ -160,15 +167,17 @@ impl Schedule {
         if !self.is_under_way() {
             return;
         }
-        let mut sum = 0;
-        for first in ahead.clone().step_by(LINES_AHEAD * LINE_BYTES) {
-            if is_over() {
-                break;
+        for range in ahead {
+            let mut sum = 0;
+            for first in range.clone().step_by(LINES_AHEAD * LINE_BYTES) {
+                if is_over() {
+                    return;
+                }
+                let lines = first..range.end.min(first + LINES_AHEAD * LINE_BYTES);
+                sum += lines.step_by(LINE_BYTES).map(|line| work.touch(line)).sum::<u32>();
             }
-            let lines = first..ahead.end.min(first + LINES_AHEAD * LINE_BYTES);
-            sum += lines.step_by(LINE_BYTES).map(|line| work.touch(line)).sum::<u32>();
+            core::hint::black_box(sum);
         }
-        core::hint::black_box(sum);
     }
 
     /// Goes on with command `next`. The small ones are not worth sharing.
@@ -180,7 +189,7 @@ impl Schedule {
                 return self.publish(next + 1, chunks);
             }
             if chunks == 1 {
-                work.run(next, 0);
+                work.run(next, Chunks { first: 0, end: 1 });
             }
             next += 1;
         }
@@ -273,13 +282,14 @@ mod tests {
             self.chunks[command as usize]
         }
 
-        fn run(&self, command: u32, chunk: u32) {
-            self.runs.lock().unwrap().push((command, chunk));
+        fn run(&self, command: u32, chunks: Chunks) {
+            let runs = (chunks.first..chunks.end).map(|chunk| (command, chunk));
+            self.runs.lock().unwrap().extend(runs);
         }
 
-        fn ahead(&self, next: u32) -> Range<usize> {
+        fn ahead(&self, next: u32) -> [Range<usize>; RANGES] {
             let next = next as usize;
-            next..next + 100_000
+            [next..next + 100_000, 0..0, next..next + 10, 0..0]
         }
 
         fn touch(&self, _: usize) -> u32 {
@@ -347,14 +357,14 @@ mod tests {
             fn chunks(&self, _: u32) -> u32 {
                 10
             }
-            fn run(&self, _: u32, _: u32) {
-                self.1.set(self.1.get() + 1);
+            fn run(&self, _: u32, chunks: Chunks) {
+                self.1.set(self.1.get() + chunks.end - chunks.first);
                 if self.1.get() == 15 {
                     self.0.aborted.store(1, Ordering::SeqCst);
                 }
             }
-            fn ahead(&self, _: u32) -> Range<usize> {
-                0..0
+            fn ahead(&self, _: u32) -> [Range<usize>; RANGES] {
+                [const { 0..0 }; RANGES]
             }
             fn touch(&self, _: usize) -> u32 {
                 0
@@ -388,9 +398,9 @@ mod tests {
             fn chunks(&self, _: u32) -> u32 {
                 1
             }
-            fn run(&self, _: u32, _: u32) {}
-            fn ahead(&self, next: u32) -> Range<usize> {
-                64..64 * (next as usize + 1) + 1
+            fn run(&self, _: u32, _: Chunks) {}
+            fn ahead(&self, next: u32) -> [Range<usize>; RANGES] {
+                [64..64 * (next as usize) + 1, 0..0, 640..641, 0..0]
             }
             fn touch(&self, address: usize) -> u32 {
                 assert!(address.is_multiple_of(LINE_BYTES));

@@ -11,6 +11,8 @@ export const MIN_ROW_BLOCK = 16;
 const PAIR = 2;
 /** Tiles that rows meet once they are laid side by side. */
 const MIN_TILES = 8;
+/** Work of a chunk of one row: small, because threads take several at a time. */
+const ROW_CHUNK_COST = 5_000;
 /** Work of a chunk that is not cut further: a millisecond or two. */
 export const MAX_CHUNK_COST = 2_000_000;
 
@@ -48,15 +50,22 @@ export function divideProduct(
     // Blocks begin where four rows do that lie side by side.
     block = Math.ceil(block / 8) * 4;
   }
-  const wanted = Math.floor(CHUNK_COST / tileCost(block) / PAIR) * PAIR;
-  const group = Math.max(
-    1,
-    Math.min(tiles, Math.max(wanted, block > 1 ? MIN_TILES : PAIR)),
-  );
+  const most = (cost: number) =>
+    Math.floor(cost / tileCost(block) / PAIR) * PAIR;
+  const wanted = block > 1
+    ? Math.max(MIN_TILES, most(CHUNK_COST))
+    : even(tiles, Math.max(PAIR, most(ROW_CHUNK_COST)));
+  const group = Math.max(1, Math.min(tiles, wanted));
   const work = {
     units: Math.ceil(rows / block) * Math.ceil(tiles / group),
     unitCost: tileCost(block) * group,
     unitsPerChunk: 1,
   };
   return { block, group, work };
+}
+
+/** The size of as many groups of one size, so that who has the last ends with the others. */
+function even(tiles: number, most: number): number {
+  const groups = Math.max(1, Math.ceil(tiles / most));
+  return Math.ceil(tiles / groups / PAIR) * PAIR;
 }
