@@ -21,6 +21,8 @@ export function createOps(recorder: Recorder): Ops {
     ...pictureOps(recorder),
     ...soundOps(recorder),
     ...tokenOps(recorder),
+    repeat: (key, inputs, record, segments) =>
+      recorder.repeat(key, inputs, record, segments),
   };
   const whole =
     <A extends unknown[], R>(op: (...args: A) => R) => (...args: A) =>

@@ -41,3 +41,27 @@ export function planArena(
   }
   return free.top;
 }
+
+/** Places the buffers of one step after another. */
+export class ArenaPlan {
+  private buffers: readonly StepBuffer[] = [];
+  private lasts: readonly number[] = [];
+  private commands = 0;
+  private bytes = 0;
+
+  /** {@link planArena}, unless they are those of the step before, used alike: then they have their places. */
+  place(buffers: readonly StepBuffer[], commands: number): number {
+    const { buffers: known, lasts } = this;
+    const isAlike = commands === this.commands &&
+      buffers.length === known.length &&
+      buffers.every((buffer, i) =>
+        buffer === known[i] && buffer.last === lasts[i]
+      );
+    if (isAlike) return this.bytes;
+    this.buffers = buffers;
+    this.lasts = buffers.map(({ last }) => last);
+    this.commands = commands;
+    this.bytes = planArena(buffers, commands);
+    return this.bytes;
+  }
+}

@@ -1,5 +1,4 @@
-// The step being recorded: commands as words, and which of the words are
-// addresses that are known only once the step is planned.
+// The step being recorded: commands and the buffers they use.
 import { numel, type Shape } from "../../core/shape.ts";
 import type { WeightKind } from "../../ops/device.ts";
 import {
@@ -9,40 +8,25 @@ import {
   requireValues,
   requireWeight,
 } from "../../ops/handle_checks.ts";
-import type { KvStore, Tensor, Weight } from "../../ops/ops.ts";
-import { align, planArena } from "./planner.ts";
+import type { KvStore, Segment, Tensor, Weight } from "../../ops/ops.ts";
+import { align, ArenaPlan } from "./planner.ts";
+import { RecordedPart } from "./recorded_part.ts";
+import { Recording, WORDS, type Work } from "./recording.ts";
 import {
   F32_BYTES,
-  StepBuffer,
+  type StepBuffer,
   WasmKvStore,
   WasmTensor,
   WasmWeight,
 } from "./tensors.ts";
 
-/** Words of a command, as in rust/kernels/src/command.rs. */
-const WORDS = 32;
-const HEADER_WORDS = 6;
-/** Word with the place of the address of scratch, 0 without; its bytes follow. */
-const SCRATCH_WORD = 4;
+export { CHUNK_COST, type Work } from "./recording.ts";
+
 const WORD_BYTES = 4;
 /** Bytes of a command. */
 export const COMMAND_BYTES: number = WORDS * WORD_BYTES;
-/** Work of a chunk where it can be chosen, in {@link Work.unitCost}s. */
-export const CHUNK_COST = 15_000;
-/** Cost of starting a chunk. */
-const CHUNK_OVERHEAD = 100;
 /** Use of a buffer that is read back: after the last command. */
 const KEPT = Infinity;
-
-/** How the work of a command divides. */
-export interface Work {
-  /** Parts that may be computed in any order. */
-  readonly units: number;
-  /** Time of a part, in about a nanosecond. */
-  readonly unitCost: number;
-  /** Parts computed together; as many as make a good chunk unless given. */
-  readonly unitsPerChunk?: number;
-}
 
 /** Where regions of the memory start. */
 export interface Bases {
@@ -75,47 +59,44 @@ export class Recorder {
   /** What the weights and stores of this device carry. */
   readonly device: symbol = Symbol("device");
   private step = Symbol("step");
-  private commands = 0;
-  private words = new Uint32Array(256 * WORDS);
-  private numbers = new Float32Array(this.words.buffer);
-  private cursor = 0;
-  private cost = 0;
-  private uploads: StepBuffer[] = [];
-  private buffers: StepBuffer[] = [];
-  private patchedWords: number[] = [];
-  private patchedBuffers: StepBuffer[] = [];
+  private readonly recording = new Recording();
+  private readonly arena = new ArenaPlan();
   /** Results that several operations need of a tensor, by its buffer and what they are. */
-  private derived = new Map<StepBuffer, Map<string, StepBuffer>>();
+  private readonly derived = new Map<StepBuffer, Map<string, StepBuffer>>();
+  /** What {@link repeat} recorded, by key. */
+  private readonly parts = new WeakMap<object, RecordedPart>();
+  /** Stores that the part being recorded uses, while there is one. */
+  private partStores: Set<WasmKvStore> | undefined;
 
   /** Starts a command; its arguments follow by the methods below. */
-  begin(op: number, { units, unitCost, unitsPerChunk }: Work): this {
+  begin(op: number, work: Work): this {
     this.requireRecording();
-    const start = this.commands * WORDS;
-    if (start === this.words.length) this.grow();
-    const perChunk = Math.max(
-      1,
-      Math.min(units, unitsPerChunk ?? Math.floor(CHUNK_COST / unitCost)),
-    );
-    this.words[start] = op;
-    this.words[start + 1] = units;
-    this.words[start + 2] = perChunk;
-    this.words[start + 3] = Math.ceil(perChunk * unitCost) + CHUNK_OVERHEAD;
-    this.words.fill(0, start + SCRATCH_WORD, start + HEADER_WORDS);
-    this.cost += units * unitCost + CHUNK_OVERHEAD;
-    this.cursor = start + HEADER_WORDS;
-    this.commands++;
+    this.recording.begin(op, work);
     return this;
   }
 
   /** Argument: sizes, or addresses that are known. */
   sizes(...sizes: readonly number[]): this {
-    for (const size of sizes) this.words[this.cursor++] = size;
+    for (const size of sizes) this.recording.addSize(size);
     return this;
   }
 
   /** Argument: an f32. */
   number(value: number): this {
-    this.numbers[this.cursor++] = value;
+    this.recording.addNumber(value);
+    return this;
+  }
+
+  /**
+   * Argument: the position where `segments[index]` begins. No other argument
+   * may depend on it; `workAt` gives the work where that does.
+   */
+  position(
+    segments: readonly Segment[],
+    index: number,
+    workAt?: (segment: Segment) => Work,
+  ): this {
+    this.recording.addPosition(segments, index, workAt);
     return this;
   }
 
@@ -131,23 +112,14 @@ export class Recorder {
 
   /** Argument: a buffer the command reads or writes. */
   buffer(buffer: StepBuffer, offset = 0): this {
-    buffer.last = Math.max(buffer.last, this.commands - 1);
-    this.patchedWords.push(this.cursor);
-    this.patchedBuffers.push(buffer);
-    this.words[this.cursor++] = offset;
+    this.recording.addBuffer(buffer, offset);
     return this;
   }
 
   /** Argument: memory that a chunk has to itself while it is computed. */
   scratch(bytes: number): this {
-    const command = this.commands - 1;
-    const start = command * WORDS;
-    const size = align(bytes);
-    this.words[start + SCRATCH_WORD] = this.cursor - start;
-    this.words[start + SCRATCH_WORD + 1] = size;
-    const buffer = new StepBuffer(size * this.workers, command);
-    this.buffers.push(buffer);
-    return this.buffer(buffer);
+    this.recording.addScratch(align(bytes), this.workers);
+    return this;
   }
 
   /** A tensor that the next command writes. */
@@ -159,9 +131,8 @@ export class Recorder {
   /** Memory that the next command writes. */
   room(bytes: number): StepBuffer {
     this.requireRecording();
-    const buffer = new StepBuffer(bytes, this.commands);
-    this.buffers.push(buffer);
-    return buffer;
+    const { buffers, commands } = this.recording;
+    return buffers.add(bytes, commands);
   }
 
   /** What `make` records of a tensor, once for each step and name. */
@@ -177,9 +148,8 @@ export class Recorder {
   /** Values of the host, copied. */
   values(values: Float32Array | Int32Array): StepBuffer {
     this.requireRecording();
-    const copy = this.planning ? undefined : values.slice();
-    const buffer = new StepBuffer(values.byteLength, -1, copy);
-    this.uploads.push(buffer);
+    const buffer = this.recording.uploads.add(values.byteLength, -1);
+    if (!this.planning) buffer.values = values.slice();
     return buffer;
   }
 
@@ -209,15 +179,52 @@ export class Recorder {
 
   /** Checks that a store is of this device and taken. */
   ownStore(op: string, store: KvStore): WasmKvStore {
-    return requireKvStore(op, store, WasmKvStore, this.device);
+    const own = requireKvStore(op, store, WasmKvStore, this.device);
+    this.partStores?.add(own);
+    return own;
+  }
+
+  /** What `record` gives, or repeats what it recorded in an earlier step, see `Ops.repeat`. */
+  repeat(
+    key: object,
+    inputs: readonly Tensor[],
+    record: () => Tensor,
+    segments: readonly Segment[] = [],
+  ): Tensor {
+    if (this.planning || this.partStores !== undefined) return record();
+    const { recording } = this;
+    const context = { inputs: inputs.map((x) => this.own(x)), segments };
+    const known = this.parts.get(key);
+    if (known?.canRepeat(recording, context)) {
+      known.repeat(recording, segments);
+      const { shape, buffer, offset } = known.result;
+      return new WasmTensor(shape, buffer, offset, this.step);
+    }
+    const from = recording.mark();
+    const stores = this.partStores = new Set<WasmKvStore>();
+    try {
+      const result = this.own(record());
+      const part = new RecordedPart(
+        recording,
+        from,
+        context,
+        [...stores],
+        result,
+      );
+      if (part.isWhole(recording)) this.parts.set(key, part);
+      return result;
+    } finally {
+      this.partStores = undefined;
+    }
   }
 
   /** Gives every buffer its place; `kept` stay until the end. */
   plan(kept: readonly WasmTensor[]): PlannedStep {
     for (const { buffer } of kept) buffer.last = KEPT;
-    const { commands, words, uploads, cost } = this;
-    const { patchedWords, patchedBuffers } = this;
-    const arenaBytes = planArena([...uploads, ...this.buffers], commands);
+    const { commands, words, patches, cost } = this.recording;
+    const uploads = this.recording.uploads.used;
+    const results = this.recording.buffers.used;
+    const arenaBytes = this.arena.place([...uploads, ...results], commands);
     const commandBytes = align(commands * COMMAND_BYTES);
     return {
       commands,
@@ -229,16 +236,11 @@ export class Recorder {
         const count = commands * WORDS;
         const queue = new Uint32Array(memory, commandBase, count);
         queue.set(words.subarray(0, count));
-        for (let i = 0; i < patchedWords.length; i++) {
-          queue[patchedWords[i]!]! += arena + patchedBuffers[i]!.offset;
-        }
+        patches.apply(queue, arena, uploads, results);
         for (const { values, offset, bytes } of uploads) {
-          const from = new Uint8Array(
-            values!.buffer,
-            values!.byteOffset,
-            bytes,
-          );
-          new Uint8Array(memory, arena + offset, bytes).set(from);
+          const { buffer, byteOffset } = values!;
+          new Uint8Array(memory, arena + offset, bytes)
+            .set(new Uint8Array(buffer, byteOffset, bytes));
         }
       },
       address: ({ buffer, offset }, commandBase) =>
@@ -248,20 +250,12 @@ export class Recorder {
 
   /** Calls `record`; when it throws, drops what it recorded so far. */
   whole<T>(record: () => T): T {
-    const { commands, cost } = this;
-    const uploads = this.uploads.length;
-    const buffers = this.buffers.length;
-    const patches = this.patchedWords.length;
+    const mark = this.recording.mark();
     try {
       return record();
     } catch (error) {
       this.derived.clear();
-      this.commands = commands;
-      this.cost = cost;
-      this.uploads.length = uploads;
-      this.buffers.length = buffers;
-      this.patchedWords.length = patches;
-      this.patchedBuffers.length = patches;
+      this.recording.rewind(mark);
       throw error;
     }
   }
@@ -269,12 +263,7 @@ export class Recorder {
   /** Drops what was recorded; its tensors are dead. */
   endStep(): void {
     this.step = Symbol("step");
-    this.commands = 0;
-    this.cost = 0;
-    this.uploads = [];
-    this.buffers = [];
-    this.patchedWords = [];
-    this.patchedBuffers = [];
+    this.recording.clear();
     this.derived.clear();
     this.planning = false;
     this.running = false;
@@ -287,12 +276,5 @@ export class Recorder {
    */
   requireRecording(): void {
     requireNoStep(this.running);
-  }
-
-  private grow(): void {
-    const words = new Uint32Array(2 * this.words.length);
-    words.set(this.words);
-    this.words = words;
-    this.numbers = new Float32Array(words.buffer);
   }
 }

@@ -16,6 +16,8 @@ export const F32_BYTES = 4;
 /** Memory of a step that a command writes, or that is filled before the first one. */
 export class StepBuffer {
   readonly bytes: number;
+  /** Which of a step's buffers it is; below 0, from -1 down, for values of the host. */
+  readonly index: number;
   /** Index of the first command that writes it; -1 for values of the host. */
   readonly first: number;
   /** Index of the last command that uses it. */
@@ -24,18 +26,21 @@ export class StepBuffer {
   offset = 0;
   /** Whether it is the result of a product with quantised weights. */
   rounded = false;
-  /** Values of the host. */
-  readonly values: Float32Array | Int32Array | undefined;
+  /** Values of the host, until the step ends. */
+  values: Float32Array | Int32Array | undefined;
 
-  constructor(
-    bytes: number,
-    first: number,
-    values?: Float32Array | Int32Array,
-  ) {
+  constructor(bytes: number, first: number, index: number) {
     this.bytes = bytes;
+    this.index = index;
     this.first = first;
     this.last = first;
-    this.values = values;
+  }
+
+  /** For another step; the place stays, in case that is like the one before. */
+  reset(): void {
+    this.last = this.first;
+    this.rounded = false;
+    this.values = undefined;
   }
 }
 

@@ -12,6 +12,11 @@ export interface RopeTables {
 /** Tables of each layer type. */
 export type RopeByLayerType = Readonly<Record<LayerType, RopeTables>>;
 
+type Frequencies = Readonly<Record<LayerType, Float32Array>>;
+
+/** What every step of a model needs. */
+const knownFrequencies = new WeakMap<Gemma3nTextConfig, Frequencies>();
+
 /**
  * Uploads the tables of both layer types for rows at `positions`.
  *
@@ -23,22 +28,32 @@ export function ropeTables(
   config: Gemma3nTextConfig,
   positions: Int32Array,
 ): RopeByLayerType {
+  const frequencies = frequenciesOf(config);
   return {
-    sliding_attention: tables(device, config, "sliding_attention", positions),
-    full_attention: tables(device, config, "full_attention", positions),
+    sliding_attention: tables(device, frequencies.sliding_attention, positions),
+    full_attention: tables(device, frequencies.full_attention, positions),
   };
+}
+
+function frequenciesOf(config: Gemma3nTextConfig): Frequencies {
+  const known = knownFrequencies.get(config);
+  if (known) return known;
+  const { headDim, ropeParameters } = config;
+  const of = (type: LayerType) =>
+    inverseFrequencies(headDim, ropeParameters[type].ropeTheta);
+  const made = {
+    sliding_attention: of("sliding_attention"),
+    full_attention: of("full_attention"),
+  };
+  knownFrequencies.set(config, made);
+  return made;
 }
 
 function tables(
   device: Device,
-  config: Gemma3nTextConfig,
-  type: LayerType,
+  inverse: Float32Array,
   positions: Int32Array,
 ): RopeTables {
-  const inverse = inverseFrequencies(
-    config.headDim,
-    config.ropeParameters[type].ropeTheta,
-  );
   const half = inverse.length;
   const cos = new Float32Array(positions.length * half);
   const sin = new Float32Array(positions.length * half);

@@ -2,7 +2,7 @@
 // and logits, or to the ids that the device chooses.
 import type { NoiseKey, TokenSampling } from "../../core/random.ts";
 import type { Device } from "../../ops/device.ts";
-import type { Tensor } from "../../ops/ops.ts";
+import type { Ops, Tensor } from "../../ops/ops.ts";
 import type { Gemma3nConfig } from "./config.ts";
 import type { PerLayerEmbeddings } from "./per_layer_inputs.ts";
 import { ropeTables } from "./rope.ts";
@@ -91,17 +91,39 @@ export class StepRecorder {
         positions[segment.firstRow + i] = segment.firstPosition + i;
       }
     }
-    return textModel(device.ops, weights, textConfig, {
-      ...("slot" in tokens
-        ? this.#lookUpChosen(tokens.slot, step.rows)
-        : this.#lookUp(tokens)),
+    const { embeds, tableRows } = "slot" in tokens
+      ? this.#lookUpChosen(tokens.slot, step.rows)
+      : this.#lookUp(tokens);
+    const values: TextStep = {
+      embeds,
+      tableRows,
       segments: step.parts.map((part) => part.segment),
       stores,
       rope: ropeTables(device, textConfig, positions),
       keep: step.keep,
       fastPrefill: fastPrefill && !outputHiddenStates,
       outputHiddenStates,
-    });
+    };
+    // A token of one sequence: all of it is what its cache had before.
+    const isToken = step.rows === 1 && step.keep.length === 1;
+    return isToken && !outputHiddenStates && device.ops.repeat
+      ? {
+        hidden: this.#repeatToken(device.ops.repeat, values),
+        hiddenStates: [],
+      }
+      : textModel(device.ops, weights, textConfig, values);
+  }
+
+  #repeatToken(repeat: NonNullable<Ops["repeat"]>, step: TextStep): Tensor {
+    const { device, weights, config } = this.#parts;
+    const { embeds, tableRows, segments, stores, rope } = step;
+    const tables = Object.values(rope).flatMap(({ cos, sin }) => [cos, sin]);
+    return repeat(
+      stores[0]!,
+      [embeds, tableRows, ...tables],
+      () => textModel(device.ops, weights, config.textConfig, step).hidden!,
+      segments,
+    );
   }
 
   /** Records a step of one row a sequence, and that the device chooses what follows. */

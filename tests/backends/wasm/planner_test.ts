@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { align, planArena } from "../../../src/backends/wasm/planner.ts";
+import {
+  align,
+  ArenaPlan,
+  planArena,
+} from "../../../src/backends/wasm/planner.ts";
 import { StepBuffer } from "../../../src/backends/wasm/tensors.ts";
 
 /** A buffer that lives from one command to another. */
 function buffer(bytes: number, first: number, last: number): StepBuffer {
-  const made = new StepBuffer(bytes, first);
+  const made = new StepBuffer(bytes, first, 0);
   made.last = last;
   return made;
 }
@@ -74,4 +78,27 @@ test("planArena() frees what nothing uses right away", () => {
 
 test("align() rounds up", () => {
   assert.deepEqual([0, 1, 64, 65].map(align), [0, 64, 64, 128]);
+});
+
+test("ArenaPlan places a step anew unless it is like the one before", () => {
+  const plan = new ArenaPlan();
+  const step = [buffer(64, 0, 1), buffer(128, 1, 2), buffer(64, 2, 2)];
+  const bytes = plan.place(step, 3);
+  assert.equal(bytes, planArena(step.slice(), 3));
+  const places = step.map(({ offset }) => offset);
+  // A mark that only placing anew would move.
+  for (const one of step) one.offset = 999_936;
+  assert.equal(plan.place(step.slice(), 3), bytes);
+  assert.deepEqual(step.map(({ offset }) => offset), [
+    999_936,
+    999_936,
+    999_936,
+  ]);
+  step[0]!.last = 2;
+  assert.ok(plan.place(step, 3) > bytes);
+  step[0]!.last = 1;
+  assert.equal(plan.place(step, 3), bytes);
+  assert.deepEqual(step.map(({ offset }) => offset), places);
+  assert.equal(plan.place(step.slice(0, 2), 3), 192);
+  assert.equal(plan.place([...step.slice(0, 2), buffer(640, 2, 2)], 3), 832);
 });

@@ -4,7 +4,7 @@ import { numel } from "../../../core/shape.ts";
 import type { AttentionOptions, Ops, Segment } from "../../../ops/ops.ts";
 import { shapes } from "../../../ops/shapes.ts";
 import { OP } from "../op_codes.ts";
-import type { Recorder } from "../recorder.ts";
+import type { Recorder, Work } from "../recorder.ts";
 import {
   F32_BYTES,
   ringBytes,
@@ -59,18 +59,18 @@ export function decoderOps(r: Recorder): DecoderOps {
     },
     appendKv(stores, segments, k, v) {
       shapes.appendKv(stores, segments, k, v);
-      segments.forEach((segment, i) => {
+      segments.forEach((_, i) => {
         const store = r.ownStore("appendKv", stores[i]!);
         for (const [ring, x] of [k, v].entries()) {
-          appendRing(r, store, ring, segment, r.own(x));
+          appendRing(r, store, ring, segments, i, r.own(x));
         }
       });
     },
     attention(q, stores, segments, options) {
       const out = r.output(shapes.attention(q, stores, segments, options));
-      segments.forEach((segment, i) => {
+      segments.forEach((_, i) => {
         const store = r.ownStore("attention", stores[i]!);
-        attend(r, store, segment, r.own(q), out, options);
+        attend(r, store, segments, i, r.own(q), out, options);
       });
       return out;
     },
@@ -83,10 +83,12 @@ function appendRing(
   r: Recorder,
   store: WasmKvStore,
   ring: number,
-  { firstRow, rows, firstPosition }: Segment,
+  segments: readonly Segment[],
+  index: number,
   x: WasmTensor,
 ): void {
   const { kvHeads, headDim } = store;
+  const { firstRow, rows } = segments[index]!;
   const size = kvHeads * headDim;
   const part = r.view(x, [rows, kvHeads, headDim], firstRow * size);
   r.begin(OP.appendKv, {
@@ -97,7 +99,7 @@ function appendRing(
     rows,
     kvHeads,
     headDim,
-    firstPosition,
+  ).position(segments, index).sizes(
     ringRows(store),
     ring === 0 ? KEYS : VALUES,
     ...keptAs(r, store),
@@ -113,28 +115,31 @@ function keptAs(r: Recorder, store: WasmKvStore): readonly number[] {
 function attend(
   r: Recorder,
   store: WasmKvStore,
-  { firstRow, rows, firstPosition }: Segment,
+  segments: readonly Segment[],
+  index: number,
   q: WasmTensor,
   out: WasmTensor,
   { heads, window, scale }: AttentionOptions,
 ): void {
   const { kvHeads, headDim } = store;
+  const { firstRow, rows } = segments[index]!;
   const size = heads * headDim;
-  const seen = Math.min(firstPosition + rows, window ?? Infinity);
-  const keys = r.bases.kv + store.offset;
-  const shape = [rows, heads, headDim];
-  r.begin(
-    OP.attention,
-    workOf(
+  const workAt = ({ firstPosition }: Segment): Work => {
+    const seen = Math.min(firstPosition + rows, window ?? Infinity);
+    return workOf(
       size === 0 ? 0 : Math.ceil(rows / ROW_BLOCK) * kvHeads,
       Math.min(rows, ROW_BLOCK) * size / kvHeads * seen * ATTENTION_COST,
-    ),
-  )
+    );
+  };
+  const keys = r.bases.kv + store.offset;
+  const shape = [rows, heads, headDim];
+  r.begin(OP.attention, workAt(segments[index]!))
     .tensor(r.view(q, shape, firstRow * size))
     .sizes(keys, keys + ringBytes(store))
     .tensor(r.view(out, shape, firstRow * size))
     .scratch((rows === 1 ? HEAD_GROUP : ROOM_HEADS) * headDim * F32_BYTES)
-    .sizes(heads, headDim, kvHeads, ringRows(store), firstPosition, window ?? 0)
+    .sizes(heads, headDim, kvHeads, ringRows(store))
+    .position(segments, index, workAt).sizes(window ?? 0)
     .number(scale).sizes(rows, ...keptAs(r, store));
 }
 
