@@ -46,15 +46,13 @@ pub fn altup_predict(x: Streams, coefs: &[f32], stream: usize, first: usize, out
         for (result, i) in blocks.as_chunks_mut::<BLOCK>().0.iter_mut().zip((0..).step_by(BLOCK)) {
             let mut sums = [F32x4::zero(); BLOCK / LANES];
             for (source, coef) in sources.iter().zip(coefs) {
-                let coef = F32x4::splat(*coef);
-                for (sum, v) in sums.iter_mut().zip(vectors(&source[i..i + BLOCK])) {
-                    *sum = *sum + F32x4::load(v) * coef;
-                }
+                let (x, coef) = (block(source, i), F32x4::splat(*coef));
+                sums = core::array::from_fn(|n| sums[n] + F32x4::load(&x[n]) * coef);
             }
-            let own = vectors(&sources[stream][i..i + BLOCK]);
+            let own = block(sources[stream], i);
             let results = result.as_chunks_mut::<LANES>().0.iter_mut();
             for ((sum, own), result) in sums.into_iter().zip(own).zip(results) {
-                (sum + F32x4::load(own)).store(result);
+                (sum + F32x4::load(&own)).store(result);
             }
         }
         for (result, i) in tail.chunks_mut(LANES).zip((whole..).step_by(LANES)) {
@@ -67,9 +65,11 @@ pub fn altup_predict(x: Streams, coefs: &[f32], stream: usize, first: usize, out
     }
 }
 
+/// The vectors of a block, whose number the compiler knows: so they stay in registers.
 #[inline(always)]
-fn vectors(x: &[f32]) -> &[[f32; LANES]] {
-    x.as_chunks().0
+fn block(row: &[f32], start: usize) -> [[f32; LANES]; BLOCK / LANES] {
+    let block: &[f32; BLOCK] = row[start..].first_chunk().expect("a whole block");
+    core::array::from_fn(|n| block.as_chunks().0[n])
 }
 
 /// `out[t] = predicted[stream, t] + (activated[t] - predicted[active, t]) * (coefs[t, stream] + 1)`

@@ -89,20 +89,27 @@ fn quantize(x: &[f32; GROUP]) -> Group {
         largest = largest.max(v.abs());
         sum = sum + v.abs();
     }
-    let [a, b, c, d] = largest.lanes();
-    let largest = larger(larger(a, b), larger(c, d));
+    // In vectors throughout, of which the first lane counts: engines make branches
+    // of choices between numbers, and nobody foresees which is larger.
+    let [_, b, c, d] = lanes(largest);
+    let largest = largest.max(b).max(c.max(d));
+    let [_, b, c, d] = lanes(sum);
     // NaN is no larger than anything: the sum brings it, and infinity, here.
-    let poison = sum.horizontal_sum() * 0.0;
+    let poison = ((sum + c) + (b + d)) * F32x4::zero();
+    let scale = (largest / F32x4::splat(LARGEST) + poison) * F32x4::splat(SCALE_UNIT);
     // Numbers too small for it are zeros.
-    let inverse = LARGEST / largest;
-    let inverse = F32x4::splat(if inverse.is_finite() { inverse } else { 0.0 });
+    let inverse = F32x4::splat(LARGEST) / largest;
+    let inverse = inverse.abs().select_lt(F32x4::splat(f32::INFINITY), inverse, F32x4::zero());
+    let inverse = inverse.splat_lane::<0>();
     let whole = x.map(|v| Bits::from_f32((v * inverse).round()));
     let [a, b, c, d, e, f, g, h] = whole;
     let bytes = [Bits::narrow([a, b, c, d]), Bits::narrow([e, f, g, h])];
     let sum = whole.iter().fold(Bits::splat(0), |a, b| a.add_i32(*b)).horizontal_sum();
-    Group { scale: (largest / LARGEST + poison) * SCALE_UNIT, start: -8 * sum, bytes }
+    Group { scale: scale.lanes()[0], start: -8 * sum, bytes }
 }
 
-fn larger(a: f32, b: f32) -> f32 {
-    if a < b { b } else { a }
+/// Each lane in all places.
+#[inline(always)]
+fn lanes(v: F32x4) -> [F32x4; LANES] {
+    [v.splat_lane::<0>(), v.splat_lane::<1>(), v.splat_lane::<2>(), v.splat_lane::<3>()]
 }
