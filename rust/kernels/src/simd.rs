@@ -138,6 +138,12 @@ impl F32x4 {
         Self(imp::copysign(self.0, sign.0))
     }
 
+    /// Whether every lane is less than that of `limit`.
+    #[inline(always)]
+    pub fn all_lt(self, limit: Self) -> bool {
+        imp::all_lt(self.0, limit.0)
+    }
+
     /// Lane-wise `if self < limit { a } else { b }`.
     #[inline(always)]
     pub fn select_lt(self, limit: Self, a: Self, b: Self) -> Self {

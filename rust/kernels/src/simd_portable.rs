@@ -62,6 +62,10 @@ pub fn copysign(v: Vector, sign: Vector) -> Vector {
     from_fn(|i| v[i].copysign(sign[i]))
 }
 
+pub fn all_lt(v: Vector, limit: Vector) -> bool {
+    v.iter().zip(limit).all(|(x, limit)| *x < limit)
+}
+
 pub fn select_lt(v: Vector, limit: Vector, a: Vector, b: Vector) -> Vector {
     from_fn(|i| if v[i] < limit[i] { a[i] } else { b[i] })
 }

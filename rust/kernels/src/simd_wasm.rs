@@ -103,6 +103,11 @@ pub fn copysign(v: v128, sign: v128) -> v128 {
 }
 
 #[inline(always)]
+pub fn all_lt(v: v128, limit: v128) -> bool {
+    i32x4_all_true(f32x4_lt(v, limit))
+}
+
+#[inline(always)]
 pub fn select_lt(v: v128, limit: v128, a: v128, b: v128) -> v128 {
     v128_bitselect(a, b, f32x4_lt(v, limit))
 }
