@@ -1,7 +1,7 @@
 // Where the buffers of a step live: each gets a place from its first to its
 // last command, so that buffers of different times share memory.
 import { FreeList } from "../../ops/free_list.ts";
-import type { StepBuffer } from "./tensors.ts";
+import type { BufferRun, StepBuffers } from "./step_buffers.ts";
 
 /** Every region, buffer and weight starts at a multiple of this. */
 export const ALIGNMENT = 64;
@@ -11,13 +11,23 @@ export function align(bytes: number): number {
   return Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 }
 
+/** A buffer to be placed. */
+export interface BufferLife {
+  readonly bytes: number;
+  /** Indices of the first and the last command that use it. */
+  readonly first: number;
+  readonly last: number;
+  /** Its place in the arena. */
+  offset: number;
+}
+
 /**
  * Sets the offset of every buffer and returns the bytes the arena needs.
  *
  * Buffers must come in the order of their first command.
  */
 export function planArena(
-  buffers: readonly StepBuffer[],
+  buffers: readonly BufferLife[],
   commands: number,
 ): number {
   const free = new FreeList();
@@ -44,24 +54,38 @@ export function planArena(
 
 /** Places the buffers of one step after another. */
 export class ArenaPlan {
-  private buffers: readonly StepBuffer[] = [];
-  private lasts: readonly number[] = [];
+  /** Those of the last step that was placed. */
+  private uploads: BufferRun = { buffers: [], lasts: new Int32Array(0) };
+  private results: BufferRun = this.uploads;
   private commands = 0;
   private bytes = 0;
 
-  /** {@link planArena}, unless they are those of the step before, used alike: then they have their places. */
-  place(buffers: readonly StepBuffer[], commands: number): number {
-    const { buffers: known, lasts } = this;
+  /**
+   * Sets the offsets of all buffers and returns the bytes the arena needs. Where
+   * they are those of the step before, used alike, they have them.
+   */
+  place(uploads: StepBuffers, results: StepBuffers, commands: number): number {
     const isAlike = commands === this.commands &&
-      buffers.length === known.length &&
-      buffers.every((buffer, i) =>
-        buffer === known[i] && buffer.last === lasts[i]
-      );
+      uploads.isLike(this.uploads) && results.isLike(this.results);
     if (isAlike) return this.bytes;
-    this.buffers = buffers;
-    this.lasts = buffers.map(({ last }) => last);
+    this.uploads = uploads.since(0);
+    this.results = results.since(0);
     this.commands = commands;
-    this.bytes = planArena(buffers, commands);
+    const lives = [...livesOf(this.uploads), ...livesOf(this.results)];
+    this.bytes = planArena(lives, commands);
+    lives.forEach(({ offset }, i) => {
+      if (i < uploads.count) uploads.offsets[i] = offset;
+      else results.offsets[i - uploads.count] = offset;
+    });
     return this.bytes;
   }
+}
+
+function livesOf({ buffers, lasts }: BufferRun): BufferLife[] {
+  return buffers.map(({ bytes, first }, i) => ({
+    bytes,
+    first,
+    last: lasts[i]!,
+    offset: 0,
+  }));
 }

@@ -9,19 +9,13 @@ import {
   type Recording,
   WORDS,
 } from "./recording.ts";
-import type { StepBuffer, WasmKvStore, WasmTensor } from "./tensors.ts";
+import type { BufferRun } from "./step_buffers.ts";
+import type { WasmKvStore, WasmTensor } from "./tensors.ts";
 
 /** What a part is recorded for. */
 export interface PartContext {
   readonly inputs: readonly WasmTensor[];
   readonly segments: readonly Segment[];
-}
-
-/** A buffer as a part leaves it. */
-interface BufferUse {
-  readonly buffer: StepBuffer;
-  readonly last: number;
-  readonly rounded: boolean;
 }
 
 /** Commands in a row, all they need beside their inputs being among them. */
@@ -36,8 +30,12 @@ export class RecordedPart {
   private readonly fixedCost: number;
   private readonly patches: PatchList;
   private readonly positions: readonly PositionUse[];
-  private readonly results: readonly BufferUse[];
-  private readonly read: readonly BufferUse[];
+  private readonly buffers: BufferRun;
+  /** Its last use of each input, and whether that was rounded. */
+  private readonly inputLasts: readonly number[];
+  private readonly roundedInputs: readonly boolean[];
+  /** Whether its result is the product of quantised weights. */
+  private readonly rounded: boolean;
 
   /** What was recorded since a mark. */
   constructor(
@@ -55,8 +53,12 @@ export class RecordedPart {
     this.words = words.slice(from.commands * WORDS, commands * WORDS);
     this.patches = recording.patches.since(from.patches);
     this.positions = recording.positions.slice(from.positions);
-    this.results = recording.buffers.used.slice(from.buffers).map(useOf);
-    this.read = context.inputs.map(({ buffer }) => useOf(buffer));
+    this.buffers = recording.buffers.since(from.buffers);
+    this.inputLasts = context.inputs.map(({ buffer }) =>
+      recording.listOf(buffer).lastOf(buffer)
+    );
+    this.roundedInputs = context.inputs.map(({ buffer }) => buffer.rounded);
+    this.rounded = result.buffer.rounded;
     let moving = 0;
     for (const { segments, index, workAt, command } of this.positions) {
       if (workAt) moving += recording.divide(command, workAt(segments[index]!));
@@ -70,7 +72,7 @@ export class RecordedPart {
    * places no other segments.
    */
   isWhole(recording: Recording): boolean {
-    const read = this.read.map(({ buffer }) => buffer.index);
+    const read = this.context.inputs.map(({ buffer }) => buffer.index);
     return recording.uploads.count === this.from.uploads &&
       this.patches.buffers.every((index) =>
         index >= this.from.buffers || read.includes(index)
@@ -91,6 +93,7 @@ export class RecordedPart {
       inputs.every(({ buffer, offset, shape }, i) => {
         const known = context.inputs[i]!;
         return buffer === known.buffer && offset === known.offset &&
+          buffer.rounded === this.roundedInputs[i] &&
           sameShape(shape, known.shape);
       }) &&
       segments.length === context.segments.length &&
@@ -114,19 +117,10 @@ export class RecordedPart {
     recording.commands += commands;
     recording.cost += this.fixedCost;
     recording.patches.addAll(this.patches);
-    const { buffers } = recording;
-    for (const { buffer, last, rounded } of this.results) {
-      buffer.last = last;
-      buffer.rounded = rounded;
-      buffers.list[buffers.count++] = buffer;
-    }
-    for (const { buffer, last } of this.read) {
-      buffer.last = Math.max(buffer.last, last);
-    }
+    recording.buffers.addAll(this.buffers);
+    this.context.inputs.forEach(({ buffer }, i) =>
+      recording.listOf(buffer).use(buffer, this.inputLasts[i]!)
+    );
+    this.result.buffer.rounded = this.rounded;
   }
-}
-
-function useOf(buffer: StepBuffer): BufferUse {
-  const { last, rounded } = buffer;
-  return { buffer, last, rounded };
 }

@@ -12,6 +12,7 @@ import type { KvStore, Segment, Tensor, Weight } from "../../ops/ops.ts";
 import { align, ArenaPlan } from "./planner.ts";
 import { RecordedPart } from "./recorded_part.ts";
 import { Recording, WORDS, type Work } from "./recording.ts";
+import { KEPT } from "./step_buffers.ts";
 import {
   F32_BYTES,
   type StepBuffer,
@@ -25,8 +26,6 @@ export { CHUNK_COST, type Work } from "./recording.ts";
 const WORD_BYTES = 4;
 /** Bytes of a command. */
 export const COMMAND_BYTES: number = WORDS * WORD_BYTES;
-/** Use of a buffer that is read back: after the last command. */
-const KEPT = Infinity;
 
 /** Where regions of the memory start. */
 export interface Bases {
@@ -220,11 +219,10 @@ export class Recorder {
 
   /** Gives every buffer its place; `kept` stay until the end. */
   plan(kept: readonly WasmTensor[]): PlannedStep {
-    for (const { buffer } of kept) buffer.last = KEPT;
-    const { commands, words, patches, cost } = this.recording;
-    const uploads = this.recording.uploads.used;
-    const results = this.recording.buffers.used;
-    const arenaBytes = this.arena.place([...uploads, ...results], commands);
+    const { recording } = this;
+    const { commands, words, patches, cost, uploads, buffers } = recording;
+    for (const { buffer } of kept) recording.listOf(buffer).use(buffer, KEPT);
+    const arenaBytes = this.arena.place(uploads, buffers, commands);
     const commandBytes = align(commands * COMMAND_BYTES);
     return {
       commands,
@@ -236,15 +234,17 @@ export class Recorder {
         const count = commands * WORDS;
         const queue = new Uint32Array(memory, commandBase, count);
         queue.set(words.subarray(0, count));
-        patches.apply(queue, arena, uploads, results);
-        for (const { values, offset, bytes } of uploads) {
-          const { buffer, byteOffset } = values!;
-          new Uint8Array(memory, arena + offset, bytes)
-            .set(new Uint8Array(buffer, byteOffset, bytes));
+        patches.apply(queue, arena, uploads.offsets, buffers.offsets);
+        for (const upload of uploads.used) {
+          const { buffer, byteOffset, byteLength } = upload.values!;
+          const address = arena + uploads.offsetOf(upload);
+          new Uint8Array(memory, address, byteLength)
+            .set(new Uint8Array(buffer, byteOffset, byteLength));
         }
       },
       address: ({ buffer, offset }, commandBase) =>
-        commandBase + commandBytes + buffer.offset + offset,
+        commandBase + commandBytes + offset +
+        recording.listOf(buffer).offsetOf(buffer),
     };
   }
 

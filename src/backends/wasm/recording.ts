@@ -2,7 +2,8 @@
 // of it outlives the step: one that is like the step before finds the objects
 // of its buffers again, and their places.
 import type { Segment } from "../../ops/ops.ts";
-import { StepBuffer } from "./tensors.ts";
+import { StepBuffers } from "./step_buffers.ts";
+import type { StepBuffer } from "./tensors.ts";
 
 /** Words of a command, as in rust/kernels/src/command.rs. */
 export const WORDS = 32;
@@ -43,37 +44,6 @@ export interface Mark {
   readonly positions: number;
 }
 
-/** Buffers in the order they were asked for. */
-export class StepBuffers {
-  /** Those of this step, `count` of them, then others of earlier ones. */
-  readonly list: StepBuffer[] = [];
-  count = 0;
-  private readonly areUploads: boolean;
-
-  /** Those of values of the host, or of what commands write. */
-  constructor(areUploads: boolean) {
-    this.areUploads = areUploads;
-  }
-
-  /** The next buffer: the one of an earlier step where that was the same. */
-  add(bytes: number, first: number): StepBuffer {
-    let buffer = this.list[this.count];
-    if (buffer?.bytes === bytes && buffer.first === first) buffer.reset();
-    else {
-      const index = this.areUploads ? ~this.count : this.count;
-      buffer = new StepBuffer(bytes, first, index);
-      this.list[this.count] = buffer;
-    }
-    this.count++;
-    return buffer;
-  }
-
-  /** Those of this step. */
-  get used(): StepBuffer[] {
-    return this.list.slice(0, this.count);
-  }
-}
-
 /** Words that lack the address of a buffer. */
 export class Patches {
   count = 0;
@@ -108,13 +78,13 @@ export class Patches {
   apply(
     queue: Uint32Array,
     base: number,
-    uploads: readonly StepBuffer[],
-    results: readonly StepBuffer[],
+    uploads: Uint32Array,
+    results: Uint32Array,
   ): void {
     const { words, buffers, count } = this;
     for (let i = 0; i < count; i++) {
       const index = buffers[i]!;
-      const { offset } = index < 0 ? uploads[~index]! : results[index]!;
+      const offset = index < 0 ? uploads[~index]! : results[index]!;
       queue[words[i]!]! += base + offset;
     }
   }
@@ -188,7 +158,7 @@ export class Recording {
 
   /** The next argument: so many bytes after the start of a buffer. */
   addBuffer(buffer: StepBuffer, offset: number): void {
-    buffer.last = Math.max(buffer.last, this.commands - 1);
+    this.listOf(buffer).use(buffer, this.commands - 1);
     this.patches.add(this.cursor, buffer.index);
     this.words[this.cursor++] = offset;
   }
@@ -212,6 +182,11 @@ export class Recording {
     const command = this.commands - 1;
     this.positions.push({ command, word, segments, index, workAt });
     this.addSize(segments[index]!.firstPosition);
+  }
+
+  /** The list that a buffer is in. */
+  listOf({ index }: StepBuffer): StepBuffers {
+    return index < 0 ? this.uploads : this.buffers;
   }
 
   /** Makes room for so many commands more. */
@@ -241,15 +216,14 @@ export class Recording {
   rewind(mark: Mark): void {
     this.commands = mark.commands;
     this.cost = mark.cost;
-    this.uploads.count = mark.uploads;
-    this.buffers.count = mark.buffers;
+    this.uploads.truncate(mark.uploads);
+    this.buffers.truncate(mark.buffers);
     this.patches.count = mark.patches;
     this.positions.length = mark.positions;
   }
 
-  /** Drops everything, and the host's values. */
+  /** Drops everything. */
   clear(): void {
-    for (const buffer of this.uploads.list) buffer.values = undefined;
     this.rewind(NOTHING);
   }
 }

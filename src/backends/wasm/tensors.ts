@@ -20,10 +20,6 @@ export class StepBuffer {
   readonly index: number;
   /** Index of the first command that writes it; -1 for values of the host. */
   readonly first: number;
-  /** Index of the last command that uses it. */
-  last: number;
-  /** Offset in the arena, once planned. */
-  offset = 0;
   /** Whether it is the result of a product with quantised weights. */
   rounded = false;
   /** Values of the host, until the step ends. */
@@ -33,14 +29,6 @@ export class StepBuffer {
     this.bytes = bytes;
     this.index = index;
     this.first = first;
-    this.last = first;
-  }
-
-  /** For another step; the place stays, in case that is like the one before. */
-  reset(): void {
-    this.last = this.first;
-    this.rounded = false;
-    this.values = undefined;
   }
 }
 

@@ -3,19 +3,18 @@ import { test } from "node:test";
 import {
   align,
   ArenaPlan,
+  type BufferLife,
   planArena,
 } from "../../../src/backends/wasm/planner.ts";
-import { StepBuffer } from "../../../src/backends/wasm/tensors.ts";
+import { KEPT, StepBuffers } from "../../../src/backends/wasm/step_buffers.ts";
 
 /** A buffer that lives from one command to another. */
-function buffer(bytes: number, first: number, last: number): StepBuffer {
-  const made = new StepBuffer(bytes, first, 0);
-  made.last = last;
-  return made;
+function buffer(bytes: number, first: number, last: number): BufferLife {
+  return { bytes, first, last, offset: 0 };
 }
 
 /** Fails when two buffers share a byte at the same time. */
-function assertApart(buffers: readonly StepBuffer[], arena: number): void {
+function assertApart(buffers: readonly BufferLife[], arena: number): void {
   for (const [i, a] of buffers.entries()) {
     assert.ok(a.offset + a.bytes <= arena, `buffer ${i} leaves the arena`);
     assert.equal(a.offset % 64, 0, `buffer ${i} is not aligned`);
@@ -36,11 +35,11 @@ test("planArena() keeps buffers that live together apart", () => {
   };
   for (let round = 0; round < 50; round++) {
     const commands = 1 + random(60);
-    const buffers: StepBuffer[] = [];
+    const buffers: BufferLife[] = [];
     for (let first = -1; first < commands; first++) {
       for (let i = random(4); i > 0; i--) {
         const last = random(5) === 0
-          ? Infinity
+          ? KEPT
           : Math.min(commands - 1, Math.max(first, 0) + random(12));
         buffers.push(buffer(random(3000), first, Math.max(last, first)));
       }
@@ -82,23 +81,25 @@ test("align() rounds up", () => {
 
 test("ArenaPlan places a step anew unless it is like the one before", () => {
   const plan = new ArenaPlan();
-  const step = [buffer(64, 0, 1), buffer(128, 1, 2), buffer(64, 2, 2)];
-  const bytes = plan.place(step, 3);
-  assert.equal(bytes, planArena(step.slice(), 3));
-  const places = step.map(({ offset }) => offset);
-  // A mark that only placing anew would move.
-  for (const one of step) one.offset = 999_936;
-  assert.equal(plan.place(step.slice(), 3), bytes);
-  assert.deepEqual(step.map(({ offset }) => offset), [
-    999_936,
-    999_936,
-    999_936,
-  ]);
-  step[0]!.last = 2;
-  assert.ok(plan.place(step, 3) > bytes);
-  step[0]!.last = 1;
-  assert.equal(plan.place(step, 3), bytes);
-  assert.deepEqual(step.map(({ offset }) => offset), places);
-  assert.equal(plan.place(step.slice(0, 2), 3), 192);
-  assert.equal(plan.place([...step.slice(0, 2), buffer(640, 2, 2)], 3), 832);
+  const [uploads, results] = [new StepBuffers(true), new StepBuffers(false)];
+  const record = (sizes: readonly number[], lasts: readonly number[]) => {
+    uploads.count = results.count = 0;
+    uploads.add(64, -1);
+    sizes.forEach((bytes, i) => results.add(bytes, i));
+    results.lasts.set(lasts);
+    return plan.place(uploads, results, 3);
+  };
+  const offsets = () => [...results.offsets.subarray(0, results.count)];
+  // The upload's place is free from command 0 on.
+  assert.equal(record([64, 128, 64], [2, 2, 2]), 64 + 128 + 64);
+  assert.deepEqual(offsets(), [0, 64, 192]);
+  // A mark that only placing anew would remove.
+  results.offsets.fill(7);
+  assert.equal(record([64, 128, 64], [2, 2, 2]), 256);
+  assert.deepEqual(offsets(), [7, 7, 7]);
+  assert.equal(record([64, 128, 64], [1, 2, 2]), 192);
+  assert.deepEqual(offsets(), [0, 64, 0]);
+  assert.equal(record([64, 128], [1, KEPT]), 192);
+  assert.equal(record([64, 128, 640], [1, 2, 2]), 64 + 128 + 640);
+  assert.deepEqual(offsets(), [0, 64, 192]);
 });
