@@ -1,5 +1,5 @@
-// Tokens that the GPU chooses, several at a time, are those that the host
-// chooses one by one from the GPU's logits.
+// Tokens that a device chooses, on the GPU several at a time, are those that the
+// host chooses one by one from the device's logits.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
@@ -50,6 +50,19 @@ async function assertSame(
   assert.deepEqual(await outcome(model, inputs, options), singly, name);
   return singly.sequences;
 }
+
+test("tokens that the kernels choose are those of the host", async () => {
+  for (const dtype of ["f32", "q4"] as const) {
+    await using model = await loadTiny("wasm", { dtype });
+    for (const name of ["text", "korean", "window", "batch"] as const) {
+      // Some of its tokens are of the vision vocabulary.
+      const length = name === "text" ? 20 : 11;
+      await assertSame(model, name, { maxNewTokens: length, eosTokenId: [] });
+    }
+    const sample = { doSample: true, numReturnSequences: 2, seed: 3 };
+    await assertSame(model, "korean", { ...sample, maxNewTokens: 6 });
+  }
+});
 
 const context = await testGpu();
 if (context) {

@@ -104,7 +104,7 @@ export class StepRecorder {
       fastPrefill: fastPrefill && !outputHiddenStates,
       outputHiddenStates,
     };
-    // A token of one sequence: all of it is what its cache had before.
+    // One token, as decoding has it again and again.
     const isToken = step.rows === 1 && step.keep.length === 1;
     return isToken && !outputHiddenStates && device.ops.repeat
       ? {
@@ -114,6 +114,7 @@ export class StepRecorder {
       : textModel(device.ops, weights, textConfig, values);
   }
 
+  /** The hidden state `[1, D]` of a step of one row; all it depends on comes with the cache. */
   #repeatToken(repeat: NonNullable<Ops["repeat"]>, step: TextStep): Tensor {
     const { device, weights, config } = this.#parts;
     const { embeds, tableRows, segments, stores, rope } = step;
