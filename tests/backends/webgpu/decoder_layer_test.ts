@@ -229,6 +229,7 @@ if (context) {
       { past: 140, rows: 2, cache: "f16" },
       floats,
     ],
+    ["odd q4 to larger tiles", ODD, "q4", { past: 254, rows: 4 }, floats],
     ["large heads with long keys", LONG, "f32", { past: 4200, rows: 1 }, plain],
     ["wide q4", WIDE, "q4", { past: 100, rows: 1 }, plain],
     ["wide q8", WIDE, "q8", { past: 100, rows: 1 }, plain],

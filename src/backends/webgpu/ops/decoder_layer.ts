@@ -9,7 +9,7 @@ import type {
   LayerWeights,
 } from "../../../ops/decoder_layer.ts";
 import type { SubgroupFeatures } from "../features.ts";
-import { ATTEND_KEYS } from "../kernels/decoder_layer/attend.ts";
+import { attendKeys } from "../kernels/decoder_layer/attend_size.ts";
 import { MERGED_SPLITS } from "../kernels/decoder_layer/attention_output.ts";
 import {
   LONG_SPLITS,
@@ -27,7 +27,11 @@ import {
 import { kernelOf } from "./kernel_set.ts";
 import { type LayerPlan, layerPlan } from "./layer_plan.ts";
 import { PendingAddend } from "./pending_addend.ts";
-import { type LayerOutputs, RecordedLayer } from "./recorded_layer.ts";
+import {
+  type KeyDivision,
+  type LayerOutputs,
+  RecordedLayer,
+} from "./recorded_layer.ts";
 
 /** Tiles of keys above which splits are merged by a dispatch of their own. */
 const LONG_TILES = 4 * MERGED_SPLITS;
@@ -93,12 +97,12 @@ class LayerRecording {
     const norm = pending instanceof PendingAddend
       ? [pending.plan.addendNorm]
       : [];
-    const splits = this.splits();
+    const division = this.division();
     const inputs = [...before, perLayerInput, ...this.tables];
     const known = plan.recorded;
-    const outputs = known?.isOf(r, inputs, this.store, splits)
+    const outputs = known?.isOf(r, inputs, this.store, division)
       ? known.repeat(r, this.position)
-      : this.recordAnew(inputs, [...before, ...norm], perLayerInput, splits);
+      : this.recordAnew(inputs, [...before, ...norm], perLayerInput, division);
     const corrected = r.tensor(outputs.corrected, [A, 1, D]);
     const addend = r.tensor(outputs.addend, [D]);
     return r.unfinished(
@@ -112,14 +116,14 @@ class LayerRecording {
     inputs: readonly WebGpuTensor[],
     before: readonly Binding[],
     perLayerInput: WebGpuTensor,
-    splits: number,
+    division: KeyDivision,
   ): LayerOutputs {
     const { r, plan } = this;
     const { streams, hidden, perLayer } = plan.shape;
     let outputs: LayerOutputs;
     const part = r.part(() => {
       const { state, projected } = this.project(before);
-      const attended = this.attentionOutput(projected, splits);
+      const attended = this.attentionOutput(projected, division);
       const { mid, feedforward } = this.mlp(attended, state);
       const corrected = this.floats(streams * hidden);
       const gated = this.floats(perLayer);
@@ -138,7 +142,7 @@ class LayerRecording {
     });
     plan.recorded = r.planning
       ? undefined
-      : new RecordedLayer(part, inputs, this.store, splits, outputs!);
+      : new RecordedLayer(part, inputs, this.store, division, outputs!);
     return outputs!;
   }
 
@@ -168,10 +172,14 @@ class LayerRecording {
   }
 
   /** Attention and LAuReL, `[2, D]`. */
-  private attentionOutput(projected: StepBuffer, splits: number): StepBuffer {
+  private attentionOutput(
+    projected: StepBuffer,
+    division: KeyDivision,
+  ): StepBuffer {
+    const { splits } = division;
     const { r, plan } = this;
     const { heads, headDim, hidden } = plan.shape;
-    const { partials, statistics } = this.attend(projected, splits);
+    const { partials, statistics } = this.attend(projected, division);
     const outputs = this.floats(2 * hidden);
     if (splits <= MERGED_SPLITS) {
       r.dispatch({
@@ -200,7 +208,7 @@ class LayerRecording {
 
   private attend(
     projected: StepBuffer,
-    splits: number,
+    { tileKeys, splits }: KeyDivision,
   ): Record<"partials" | "statistics", StepBuffer> {
     const { r, plan, store } = this;
     const { heads, headDim, kvHeads, keyValue } = plan.shape;
@@ -208,7 +216,7 @@ class LayerRecording {
     const statistics = this.floats(heads * splits * 2);
     const rings = [store.keys, store.values];
     r.dispatch({
-      ...kernelOf(plan.attend(store.dtype)),
+      ...kernelOf(plan.attend(store.dtype, tileKeys)),
       reads: [
         projected,
         plan.group.region,
@@ -259,17 +267,20 @@ class LayerRecording {
   }
 
   /**
-   * Parts of the keys, a power of two, so that steps of a growing context record
-   * the same sizes for long. A tile each where that is few: the tiles of a split
-   * come one after another, and a split without one costs little.
+   * How the keys are divided. Splits are a power of two, so that steps of a
+   * growing context record the same sizes for long; a tile each where that is
+   * few: the tiles of a split come one after another, and a split without one
+   * costs little.
    */
-  private splits(): number {
-    const tiles = Math.ceil(this.seen / ATTEND_KEYS);
-    if (tiles <= LONG_TILES) {
-      return Math.min(MERGED_SPLITS, 2 ** Math.ceil(Math.log2(tiles)));
-    }
-    const most = Math.min(LONG_SPLITS, tiles / LONG_SPLIT_TILES);
-    return 2 ** Math.floor(Math.log2(most));
+  private division(): KeyDivision {
+    const tileKeys = attendKeys(this.plan.shape, this.seen);
+    const tiles = Math.ceil(this.seen / tileKeys);
+    const splits = tiles <= LONG_TILES
+      ? Math.min(MERGED_SPLITS, 2 ** Math.ceil(Math.log2(tiles)))
+      : 2 ** Math.floor(Math.log2(
+        Math.min(LONG_SPLITS, tiles / LONG_SPLIT_TILES),
+      ));
+    return { tileKeys, splits };
   }
 
   private table(x: WebGpuTensor | LayerContext["rope"]["cos"]): WebGpuTensor {

@@ -65,10 +65,10 @@ export class LayerPlan {
     );
   }
 
-  attend(dtype: FloatCacheDtype): LayerKernel {
+  attend(dtype: FloatCacheDtype, tileKeys: number): LayerKernel {
     return this.kernels.get(
-      `attend ${dtype}`,
-      () => attendKernel(this.shape, dtype),
+      `attend ${dtype} ${tileKeys}`,
+      () => attendKernel(this.shape, dtype, tileKeys),
     );
   }
 

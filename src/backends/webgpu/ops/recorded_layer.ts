@@ -9,6 +9,14 @@ export interface LayerOutputs {
   readonly addend: StepBuffer;
 }
 
+/** How attention divides the keys that are seen. */
+export interface KeyDivision {
+  /** Keys of a tile. */
+  readonly tileKeys: number;
+  /** Workgroups that the tiles are divided among. */
+  readonly splits: number;
+}
+
 /** The dispatch that has the position among its parameters: attention. */
 const ATTEND = 1;
 
@@ -17,20 +25,20 @@ export class RecordedLayer {
   private readonly part: RecordedPart;
   private readonly inputs: readonly WebGpuTensor[];
   private readonly store: WebGpuKvStore;
-  private readonly splits: number;
+  private readonly division: KeyDivision;
   private readonly outputs: LayerOutputs;
 
   constructor(
     part: RecordedPart,
     inputs: readonly WebGpuTensor[],
     store: WebGpuKvStore,
-    splits: number,
+    division: KeyDivision,
     outputs: LayerOutputs,
   ) {
     this.part = part;
     this.inputs = inputs;
     this.store = store;
-    this.splits = splits;
+    this.division = division;
     this.outputs = outputs;
   }
 
@@ -39,10 +47,11 @@ export class RecordedLayer {
     r: Recorder,
     inputs: readonly WebGpuTensor[],
     store: WebGpuKvStore,
-    splits: number,
+    { tileKeys, splits }: KeyDivision,
   ): boolean {
     return r.canRepeat(this.part) && store === this.store &&
-      splits === this.splits && inputs.length === this.inputs.length &&
+      tileKeys === this.division.tileKeys &&
+      splits === this.division.splits && inputs.length === this.inputs.length &&
       inputs.every(({ buffer, offset }, i) => {
         const known = this.inputs[i]!;
         return buffer === known.buffer && offset === known.offset;

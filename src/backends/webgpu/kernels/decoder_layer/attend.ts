@@ -1,7 +1,7 @@
 import type { FloatCacheDtype } from "../../../../core/dtype.ts";
 import { kvStoreWgsl } from "../kv_store.ts";
 import { begin, rotate, rotateFunction } from "./attend_query.ts";
-import { type AttendSize, attendSize, KEYS, THREADS } from "./attend_size.ts";
+import { type AttendSize, attendSize, THREADS } from "./attend_size.ts";
 import {
   headsTogether,
   leavePartials,
@@ -11,8 +11,6 @@ import {
 import { kernelWgsl, WorkgroupSums } from "./kernel.ts";
 import type { LayerKernel, LayerShape } from "./layer_shape.ts";
 
-/** Keys of a tile. */
-export const ATTEND_KEYS = KEYS;
 /** The dimensions of a head that the threads of a key and of a value divide. */
 export const ATTEND_HEADS: readonly number[] = [16, 32, 64, 128, 256];
 
@@ -29,15 +27,16 @@ export const ATTEND_HEADS: readonly number[] = [16, 32, 64, 128, 256];
  * other one reads their place. Writes `partials` `[N, splits, H]`, unscaled, and
  * largest score and sum of each split, `statistics` `[N, splits]`.
  *
- * A tile is {@link ATTEND_KEYS} keys. Its values are loaded while its scores become
+ * A tile is `tileKeys` keys, see attend_size.ts. Its values are loaded while its scores become
  * weights. Dispatch: (K, splits).
  */
 export function attendKernel(
   shape: LayerShape,
   dtype: FloatCacheDtype,
+  tileKeys: number,
 ): LayerKernel {
   const { subgroups, window } = shape;
-  const size = attendSize(shape);
+  const size = attendSize(shape, tileKeys);
   const sums = new WorkgroupSums(subgroups, THREADS);
   const ring = (name: string) => ({
     name,
@@ -45,7 +44,7 @@ export function attendKernel(
     writes: size.owning,
   });
   const body = [
-    keyRange(shape),
+    keyRange(shape, tileKeys),
     rotate(shape, size, sums),
     begin(size, sums),
     tileLoop(size),
@@ -81,15 +80,15 @@ export function attendKernel(
 }
 
 function memory(size: AttendSize): string {
-  const { shared, quads, together, subgroupSize } = size;
+  const { keys, shared, quads, together, subgroupSize } = size;
   const heads = headsTogether(size);
-  const tops = shared * (subgroupSize > 0 ? KEYS / subgroupSize : KEYS);
+  const tops = shared * (subgroupSize > 0 ? keys / subgroupSize : keys);
   return `// Below every score; infinity minus itself would be NaN.
 const LOWEST = -3.4e38;
 var<workgroup> query: array<vec4f, ${shared * quads}>;
 var<workgroup> parts: array<f32, ${shared * THREADS}>; // [g, key, lane]
 var<workgroup> tops: array<f32, ${tops}>; // largest scores of parts of the keys
-var<workgroup> weights: array<f32, ${shared * KEYS}>; // [g, key]
+var<workgroup> weights: array<f32, ${shared * keys}>; // [g, key]
 // By the parity of the tile, so that it can be read while the next is written.
 var<workgroup> largest: array<f32, ${2 * shared}>;
 var<workgroup> shrink: array<f32, ${shared}>;
@@ -98,7 +97,10 @@ var<workgroup> sumWeights: array<f32, ${heads * together}>; // [g, value]`;
 }
 
 /** Positions `begin .. end` of the ring that this split meets. */
-function keyRange({ window, keyValue }: LayerShape): string {
+function keyRange(
+  { window, keyValue }: LayerShape,
+  tileKeys: number,
+): string {
   return `  let head = group.x;
   let split = group.y;
   let isLast = split + 1u == groups.y;
@@ -112,8 +114,8 @@ ${
   }
   // A new key is in no ring yet.
   let pastKey = params.position${keyValue ? "" : " + 1u"};
-  let tiles = (pastKey - firstKey + ${KEYS - 1}u) / ${KEYS}u;
+  let tiles = (pastKey - firstKey + ${tileKeys - 1}u) / ${tileKeys}u;
   let tilesPerSplit = (tiles + groups.y - 1u) / groups.y;
-  let begin = firstKey + split * tilesPerSplit * ${KEYS}u;
-  let end = min(pastKey, begin + tilesPerSplit * ${KEYS}u);`;
+  let begin = firstKey + split * tilesPerSplit * ${tileKeys}u;
+  let end = min(pastKey, begin + tilesPerSplit * ${tileKeys}u);`;
 }

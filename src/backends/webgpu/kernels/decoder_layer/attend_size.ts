@@ -2,15 +2,31 @@
 import { fits } from "./kernel.ts";
 import type { LayerShape } from "./layer_shape.ts";
 
-/** Threads of a workgroup: four for each key of a tile. */
+/** Threads of a workgroup, some for each key of a tile. */
 export const THREADS = 256;
-/** Keys whose scores exist at a time. */
-export const KEYS = 64;
-/** Threads of a key. */
-export const LANES = THREADS / KEYS;
+/** Keys of a tile, whose scores exist at a time. */
+const TILE_KEYS = 64;
+/** The same where few keys are seen: more workgroups have less each. */
+const SHORT_TILE_KEYS = 32;
+/** Keys that small tiles are for: above, merging so many splits would cost more. */
+const SHORT_KEYS = 256;
+
+/** Keys of a tile where a row sees so many. */
+export function attendKeys(
+  { headDim }: Pick<LayerShape, "headDim">,
+  seen: number,
+): number {
+  // A thread has at least a quad of a key, and of a value.
+  const divides = headDim / 4 >= THREADS / SHORT_TILE_KEYS;
+  return divides && seen <= SHORT_KEYS ? SHORT_TILE_KEYS : TILE_KEYS;
+}
 
 /** Sizes of a layer's attention. */
 export interface AttendSize {
+  /** Keys of a tile. */
+  readonly keys: number;
+  /** Threads of a key. */
+  readonly lanes: number;
   /** Query heads of a key-value head, G: a thread for each of their scores. */
   readonly shared: number;
   readonly kvHeads: number; // K
@@ -27,14 +43,17 @@ export interface AttendSize {
 /** The sizes of a layer. */
 export function attendSize(
   { heads, kvHeads, headDim, keyValue, subgroups }: LayerShape,
+  keys: number,
 ): AttendSize {
   const { subgroupSize } = subgroups;
   return {
+    keys,
+    lanes: THREADS / keys,
     shared: heads / kvHeads,
     kvHeads,
     quads: headDim / 4,
     together: THREADS / (headDim / 4),
     owning: keyValue !== undefined,
-    subgroupSize: fits(subgroupSize, KEYS) ? subgroupSize : 0,
+    subgroupSize: fits(subgroupSize, keys) ? subgroupSize : 0,
   };
 }

@@ -1,24 +1,26 @@
 // What attention does with the keys of a split: tile after tile, with a running
 // largest score and a running sum.
-import { type AttendSize, KEYS, LANES, THREADS } from "./attend_size.ts";
+import { type AttendSize, THREADS } from "./attend_size.ts";
 import { range } from "./layer_shape.ts";
 
-/** Loads of keys, and of values, that are under way together. */
-const UNROLLED = 4;
+/** Loads of keys that are under way together. */
+const UNROLLED_KEYS = 4;
+/** Loads of values, where these are all of a tile; else half as many. */
+const UNROLLED_VALUES = 8;
 
 /**
  * Meets the keys of the split. Loops instead of straight lines: a GPU fetches the
  * code of a kernel anew each time it runs.
  */
 export function tileLoop(size: AttendSize): string {
-  const { shared, quads } = size;
-  return `  let key = thread / ${LANES}u;
-  let lane = thread % ${LANES}u;
+  const { keys, lanes, shared, quads } = size;
+  return `  let key = thread / ${lanes}u;
+  let lane = thread % ${lanes}u;
   let valueKey = thread / ${quads}u;
-  let scoreHead = thread / ${KEYS}u;
-  let isScore = thread < ${shared * KEYS}u;
+  let scoreHead = thread / ${keys}u;
+  let isScore = thread < ${shared * keys}u;
   var now = 0u; // where the largest scores are, of the two places
-  for (var tile = begin; tile < end; tile += ${KEYS}u) {
+  for (var tile = begin; tile < end; tile += ${keys}u) {
     let firstSlot = tile % params.capacity;
     // Beyond the last key it is met again, with a score of nothing.
     let lastKey = end - 1u - tile;
@@ -34,8 +36,11 @@ ${addValues(size)}
 }
 
 /** Turns of a loop over `count`, and what one does. */
-function turnsOf(count: number): { turns: number; each: number[] } {
-  const unrolled = Math.min(UNROLLED, count);
+function turnsOf(
+  count: number,
+  most: number,
+): { turns: number; each: number[] } {
+  const unrolled = Math.min(most, count);
   return { turns: count / unrolled, each: range(unrolled) };
 }
 
@@ -49,12 +54,12 @@ export const RING_SLOT = `fn ringSlot(slot: u32) -> u32 {
   return select(slot, slot - params.capacity, slot >= params.capacity);
 }`;
 
-/** Four threads a key, each a part of its products with all query heads. */
+/** The threads of a key have each a part of its products with all query heads. */
 function keyParts(size: AttendSize): string {
-  const { shared, quads } = size;
+  const { lanes, shared, quads } = size;
   const heads = range(shared);
-  const { turns, each } = turnsOf(quads / LANES);
-  const step = each.length * LANES;
+  const { turns, each } = turnsOf(quads / lanes, UNROLLED_KEYS);
+  const step = each.length * lanes;
   return `    {
       let row = ${ringRow("key", size)};
 ${heads.map((g) => `      var part${g} = 0.0;`).join("\n")}
@@ -62,13 +67,13 @@ ${heads.map((g) => `      var part${g} = 0.0;`).join("\n")}
         let at = turn * ${step}u + lane;
 ${
     each.map((i) =>
-      `        let key${i} = kvLoad(keys[row + at + ${i * LANES}u]);`
+      `        let key${i} = kvLoad(keys[row + at + ${i * lanes}u]);`
     ).join("\n")
   }
 ${
     heads.map((g) =>
       `        part${g} += ${
-        each.map((i) => `dot(query[at + ${g * quads + i * LANES}u], key${i})`)
+        each.map((i) => `dot(query[at + ${g * quads + i * lanes}u], key${i})`)
           .join(" + ")
       };`
     ).join("\n")
@@ -83,8 +88,11 @@ ${
 }
 
 /** The loop over the values that a thread meets. */
-function valueTurns({ together }: AttendSize) {
-  const { turns, each } = turnsOf(KEYS / together);
+function valueTurns({ keys, together }: AttendSize) {
+  const count = keys / together;
+  const isOne = count <= UNROLLED_VALUES;
+  const most = isOne ? UNROLLED_VALUES : UNROLLED_VALUES / 2;
+  const { turns, each } = turnsOf(count, most);
   return {
     turns,
     each,
@@ -105,10 +113,10 @@ function loadValues(size: AttendSize, turn: string): string {
 }
 
 /** Exponentials over the largest score so far, and what earlier sums shrink by. */
-function weigh({ shared, subgroupSize }: AttendSize): string {
-  const last = shared * KEYS - 1;
-  const terms = range(LANES).map((l) => `parts[at + ${l}u]`);
-  const partsOfHead = subgroupSize > 0 ? KEYS / subgroupSize : KEYS;
+function weigh({ keys, lanes, shared, subgroupSize }: AttendSize): string {
+  const last = shared * keys - 1;
+  const terms = range(lanes).map((l) => `parts[at + ${l}u]`);
+  const partsOfHead = subgroupSize > 0 ? keys / subgroupSize : keys;
   const tops = range(partsOfHead).map((p) =>
     `tops[min(scoreHead, ${shared - 1}u) * ${partsOfHead}u + ${p}u]`
   );
@@ -116,8 +124,8 @@ function weigh({ shared, subgroupSize }: AttendSize): string {
     ? `    let top = subgroupMax(score);
     if (isScore && subgroupLane == 0u) { tops[subgroup] = top; }`
     : "    if (isScore) { tops[thread] = score; }";
-  return `    let at = min(thread, ${last}u) * ${LANES}u;
-    let isSeen = isScore && tile + thread % ${KEYS}u < end;
+  return `    let at = min(thread, ${last}u) * ${lanes}u;
+    let isSeen = isScore && tile + thread % ${keys}u < end;
     let score = select(LOWEST, ${terms.join(" + ")}, isSeen);
 ${top}
     workgroupBarrier();
@@ -126,7 +134,7 @@ ${top}
       var most = before;
 ${tops.map((part) => `      most = max(most, ${part});`).join("\n")}
       weights[thread] = exp(score - most);
-      if (thread % ${KEYS}u == 0u) {
+      if (thread % ${keys}u == 0u) {
         shrink[scoreHead] = exp(before - most);
         largest[(1u - now) * ${shared}u + scoreHead] = most;
       }
@@ -135,7 +143,7 @@ ${tops.map((part) => `      most = max(most, ${part});`).join("\n")}
 
 /** A thread sums its quad of the values that it meets, for all heads. */
 function addValues(size: AttendSize): string {
-  const { shared, together } = size;
+  const { keys, shared, together } = size;
   const heads = range(shared);
   const { turns, each, step } = valueTurns(size);
   return `${
@@ -149,7 +157,7 @@ ${
       `      { let value = kvLoad(value${i});
 ${
         heads.map((g) =>
-          `        { let weight = weights[at + ${g * KEYS + i * together}u];
+          `        { let weight = weights[at + ${g * keys + i * together}u];
           total${g} += weight; sum${g} += weight * value; }`
         ).join("\n")
       } }`
