@@ -17,7 +17,7 @@ const PATIENCE_MS = 5000;
 const OWN_TIMES =
   /^llama_perf_context_print: +(prompt eval|eval) time = +([\d.]+) ms \/ +(\d+) /;
 const LAST_OF_TIMES = /^llama_perf_context_print: +graphs reused/;
-const FIRST_SPLIT = /^## SPLIT #0: /;
+const FIRST_SPLIT = /^## SPLIT [#]0: /;
 const NODE_ON_CPU = /^node # *\d+ \( *(\w+)\): .*\[ *CPU *\]/;
 
 /** Lines that were logged. */

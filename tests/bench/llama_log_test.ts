@@ -10,12 +10,13 @@ const TIMES = [
   "llama_perf_context_print:       total time =    300.00 ms /   520 tokens",
   "llama_perf_context_print:    graphs reused =          7",
 ];
+const split = (i: number, rest: string) => `## SPLIT #${i}: ${rest}`;
 const GRAPH = [
-  "## SPLIT #0: CPU # 0 inputs",
+  split(0, "CPU # 0 inputs"),
   "node #  0 (  GET_ROWS):                 embd (   1K) [  CPU         ] use=1,c=1:",
   "  token_embd.weight ( 548K) [  CPU         ]",
   "node #  1 (  GET_ROWS):               node_1 (  30K) [  CPU         ] use=1,c=1:",
-  "## SPLIT #1: Vulkan0 # 10 inputs: ",
+  split(1, "Vulkan0 # 10 inputs: "),
   "node #  3 (     SCALE): inp_per_layer_select (  30K) [Vulka         ] use=1,c=1:",
   "node # 12 (      ROPE):               node_9 (  30K) [  CPU         ] use=1,c=1:",
 ];
