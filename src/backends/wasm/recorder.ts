@@ -190,6 +190,7 @@ export class Recorder {
     record: () => Tensor,
     segments: readonly Segment[] = [],
   ): Tensor {
+    this.requireRecording();
     if (this.planning || this.partStores !== undefined) return record();
     const { recording } = this;
     const context = { inputs: inputs.map((x) => this.own(x)), segments };

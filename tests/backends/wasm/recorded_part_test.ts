@@ -220,6 +220,17 @@ test("a part is not repeated for a store that was freed", () => {
   assert.throws(() => bench.words(3, repeat), InputError);
 });
 
+test("nothing is repeated while a step runs", () => {
+  const bench = new Bench();
+  // Without operations of its own around the part.
+  const repeat = ({ r, segments }: Step) =>
+    r.repeat(bench.key, [], () => r.output([1]), segments);
+  bench.words(1, repeat);
+  bench.words(2, repeat);
+  bench.r.running = true;
+  assert.throws(() => bench.words(3, repeat), InputError);
+});
+
 test("plans record everything", () => {
   const bench = new Bench();
   const repeat = stepWith(({ r, segments }, inputs, record) =>
