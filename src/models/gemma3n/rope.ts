@@ -12,6 +12,9 @@ export interface RopeTables {
 /** Tables of each layer type. */
 export type RopeByLayerType = Readonly<Record<LayerType, RopeTables>>;
 
+/** Rows after which angles are computed anew, so that no rounding adds up. */
+const TURNED_ROWS = 64;
+
 type Frequencies = Readonly<Record<LayerType, Float32Array>>;
 
 /** What every step of a model needs. */
@@ -57,15 +60,56 @@ function tables(
   const half = inverse.length;
   const cos = new Float32Array(positions.length * half);
   const sin = new Float32Array(positions.length * half);
+  const step = positions.length > 1
+    ? pairsOf(inverse, Math.cos, Math.sin)
+    : undefined;
+  let pairs: Float64Array = new Float64Array(2 * half);
   for (let t = 0; t < positions.length; t++) {
+    const position = positions[t]!;
+    const follows = position === positions[t - 1]! + 1;
+    if (step && follows && t % TURNED_ROWS !== 0) turn(pairs, step);
+    else {
+      pairs = pairsOf(
+        inverse,
+        (frequency) => Math.cos(position * frequency),
+        (frequency) => Math.sin(position * frequency),
+      );
+    }
     for (let i = 0; i < half; i++) {
-      const angle = Math.fround(positions[t]! * inverse[i]!);
-      cos[t * half + i] = Math.cos(angle);
-      sin[t * half + i] = Math.sin(angle);
+      const angle = position * inverse[i]!;
+      const rounding = Math.fround(angle) - angle;
+      const shrink = 1 - rounding * rounding / 2;
+      const [c, s] = [pairs[2 * i]!, pairs[2 * i + 1]!];
+      cos[t * half + i] = c * shrink - s * rounding;
+      sin[t * half + i] = s * shrink + c * rounding;
     }
   }
   const shape = [positions.length, half];
   return { cos: device.upload(cos, shape), sin: device.upload(sin, shape) };
+}
+
+/** Two numbers of each frequency, one behind the other. */
+function pairsOf(
+  frequencies: Float32Array,
+  first: (frequency: number) => number,
+  second: (frequency: number) => number,
+): Float64Array {
+  const pairs = new Float64Array(2 * frequencies.length);
+  frequencies.forEach((frequency, i) => {
+    pairs[2 * i] = first(frequency);
+    pairs[2 * i + 1] = second(frequency);
+  });
+  return pairs;
+}
+
+/** Turns angles, as cosine and sine, by others: a tenth of the time of `Math.cos()`. */
+function turn(pairs: Float64Array, by: Float64Array): void {
+  for (let i = 0; i < pairs.length; i += 2) {
+    const [c, s] = [pairs[i]!, pairs[i + 1]!];
+    const [byCos, bySin] = [by[i]!, by[i + 1]!];
+    pairs[i] = c * byCos - s * bySin;
+    pairs[i + 1] = s * byCos + c * bySin;
+  }
 }
 
 /** `theta^(-2i / H)` for i in 0 .. H/2, in float32. */
