@@ -16,7 +16,11 @@ import { mathWgsl } from "./math.ts";
  */
 export const gluWgsl: Forms = forms((lanes) =>
   `${elemWgsl(lanes)}${elementsWgsl}${mathWgsl}${
-    eachWgsl(lanes, ["value", "gate"], "value * sigmoid(gate)")
+    eachWgsl(
+      lanes,
+      ["value", "gate"],
+      "select(value * sigmoid(gate), gate, isNan(gate))",
+    )
   }
 struct Params { count: u32 }
 

@@ -20,6 +20,11 @@ fn safeTanh(x: f32) -> f32 {
   return select((power - 1.0) / (power + 1.0), series, abs(bounded) < 0.3);
 }
 
+// By its bits: exp() and comparisons may take it for a number.
+fn isNan(x: f32) -> bool {
+  return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+
 fn sigmoid(x: f32) -> f32 {
   return 1.0 / (1.0 + exp(-within(x, 87.0)));
 }
