@@ -102,7 +102,7 @@ function pairsOf(
   return pairs;
 }
 
-/** Turns angles, as cosine and sine, by others: a tenth of the time of `Math.cos()`. */
+/** Turns angles, as cosine and sine, by others; tables take a third of the time of `Math.cos()`. */
 function turn(pairs: Float64Array, by: Float64Array): void {
   for (let i = 0; i < pairs.length; i += 2) {
     const [c, s] = [pairs[i]!, pairs[i + 1]!];

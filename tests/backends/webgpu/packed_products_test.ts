@@ -8,7 +8,10 @@ import {
   GROUP,
   ROUNDING_FUNCTIONS,
 } from "../../../src/backends/webgpu/kernels/decoder_layer/group_dots.ts";
-import { GroupProducts } from "../../../src/backends/webgpu/kernels/decoder_layer/group_products.ts";
+import {
+  GroupProducts,
+  type GroupProductsOptions,
+} from "../../../src/backends/webgpu/kernels/decoder_layer/group_products.ts";
 import {
   kernelWgsl,
   WEIGHT_BINDINGS,
@@ -36,21 +39,31 @@ type Products = (
   subgroups: SubgroupFeatures,
 ) => string;
 
-/** As kernels do whose threads compute the vector. */
-const sharedProducts: Products = ({ width, places }, subgroups) => {
-  const threads = threadsFor(width);
-  const octets = new Octets("o", width, threads, threads);
-  const vector = new SharedVector(octets, subgroups);
-  const products = new GroupProducts({
+/** All rows of the matrices, in one workgroup. */
+function productsOf(
+  { width, places }: PackedMatrices,
+  subgroups: SubgroupFeatures,
+  lanes: Pick<GroupProductsOptions, "together" | "laneGroups">,
+): GroupProducts {
+  return new GroupProducts({
     name: "g",
     width,
-    threads,
+    threads: threadsFor(width),
     subgroups,
     matrices: places.map(rowsOf),
     rows: ROWS,
-    together: 1,
     row: (index) => `min(${index}, ${ROWS - 1}u)`,
+    ...lanes,
   });
+}
+
+/** As kernels do whose threads compute the vector. */
+const sharedProducts: Products = (what, subgroups) => {
+  const { width, places } = what;
+  const threads = threadsFor(width);
+  const octets = new Octets("o", width, threads, threads);
+  const vector = new SharedVector(octets, subgroups);
+  const products = productsOf(what, subgroups, { together: 1 });
   return productsWgsl(
     subgroups,
     threads,
@@ -65,19 +78,11 @@ ${vector.multiply(products)}`,
 };
 
 /** As the down projection does. */
-const ownProducts: Products = ({ width, places }, subgroups) => {
+const ownProducts: Products = (what, subgroups) => {
+  const { width, places } = what;
   const threads = threadsFor(width);
-  const products = new GroupProducts({
-    name: "g",
-    width,
-    threads,
-    subgroups,
-    matrices: places.map(rowsOf),
-    rows: ROWS,
-    together: 4,
-    laneGroups: 1,
-    row: (index) => `min(${index}, ${ROWS - 1}u)`,
-  });
+  const lanes = { together: 4, laneGroups: 1 };
+  const products = productsOf(what, subgroups, lanes);
   const quad = (group: string, j: number) => `inputs[8u * (${group}) + ${j}u]`;
   return productsWgsl(
     subgroups,
