@@ -1,7 +1,7 @@
 // Which optional features a GPU has, and which of them a small computation has
 // shown to work: kernels use no others.
 import { BUFFER_USAGE, MAP_READ } from "./flags.ts";
-import { ROUNDING_FUNCTIONS } from "./kernels/decoder_layer/group_dots.ts";
+import { ROUNDING_FUNCTIONS } from "./kernels/rounding.ts";
 
 /** Subgroups that work. */
 export interface SubgroupFeatures {

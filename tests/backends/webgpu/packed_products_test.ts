@@ -6,7 +6,7 @@ import { test } from "node:test";
 import type { SubgroupFeatures } from "../../../src/backends/webgpu/features.ts";
 import {
   GROUP,
-  ROUNDING_FUNCTIONS,
+  GROUP_FUNCTIONS,
 } from "../../../src/backends/webgpu/kernels/decoder_layer/group_dots.ts";
 import {
   GroupProducts,
@@ -87,7 +87,7 @@ const ownProducts: Products = (what, subgroups) => {
   return productsWgsl(
     subgroups,
     threads,
-    `${ROUNDING_FUNCTIONS}\n${products.declaration()}`,
+    `${GROUP_FUNCTIONS}\n${products.declaration()}`,
     `${products.before()}\n${products.after({ quad })}`,
     places.length,
   );

@@ -11,7 +11,7 @@ import {
   rowsFor,
   threadsFor,
 } from "./layer_shape.ts";
-import { ROUNDING_FUNCTIONS } from "./group_dots.ts";
+import { GROUP_FUNCTIONS } from "./group_dots.ts";
 import { GroupProducts } from "./group_products.ts";
 import {
   Octets,
@@ -109,7 +109,7 @@ function downByGroups(
     },
   });
   return {
-    declaration: `${subgroups.packedDots ? ROUNDING_FUNCTIONS : ""}
+    declaration: `${subgroups.packedDots ? GROUP_FUNCTIONS : ""}
 ${products.declaration()}
 fn downTotal(r: u32) -> f32 { return gTotal(0u, r); }`,
     before: products.before(),

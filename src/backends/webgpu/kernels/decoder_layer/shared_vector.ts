@@ -2,7 +2,7 @@
 // groups: quad j of all groups side by side, so that lanes that read the same quad
 // of theirs meet no bank twice. As floats, or as bytes with a scale a group.
 import type { SubgroupFeatures } from "../../features.ts";
-import { GROUP, ROUNDING_FUNCTIONS } from "./group_dots.ts";
+import { GROUP, GROUP_FUNCTIONS } from "./group_dots.ts";
 import type { GroupProducts } from "./group_products.ts";
 import { range } from "./layer_shape.ts";
 import type { Octets } from "./products.ts";
@@ -31,7 +31,7 @@ export class SharedVector {
     }
     return `var<workgroup> vector: array<u32, ${width / 4}>;
 var<workgroup> vectorScales: array<vec2f, ${groups}>;
-${ROUNDING_FUNCTIONS}`;
+${GROUP_FUNCTIONS}`;
   }
 
   /** Lines that fill it; they end in a barrier. */
