@@ -11,6 +11,7 @@ import {
 import { createWasmDevice } from "../src/backends/wasm/device.ts";
 import { openGpu, type WebGpuContext } from "../src/backends/webgpu/context.ts";
 import { createWebGpuDevice } from "../src/backends/webgpu/device.ts";
+import { MATMUL_ROWS } from "../src/backends/webgpu/kernels/matmul_rows.ts";
 import type { Device, DeviceName, WeightKind } from "../src/ops/device.ts";
 import type { KvSpec, KvStore, Ops, Tensor, Weight } from "../src/ops/ops.ts";
 import { createReferenceDevice } from "../src/ops/reference.ts";
@@ -23,6 +24,8 @@ export interface TestDevice {
   /** For names of tests. */
   readonly name: string;
   readonly kind: DeviceName;
+  /** Rows of x from which on quantised weights meet them as bytes; fewer meet them as floats. */
+  readonly roundsFrom?: number;
   create(): Promise<Device>;
 }
 
@@ -36,18 +39,28 @@ export async function devices(): Promise<TestDevice[]> {
   }, {
     name: "wasm",
     kind: "wasm",
+    roundsFrom: 1,
     create: () => createWasmDevice({ platform: testPlatform }),
   }, {
     name: "wasm with 2 threads",
     kind: "wasm",
+    roundsFrom: 1,
     create: () => createThreadedDevice(2),
   }, ...(context ? [webGpuDevice(context)] : [])];
+}
+
+/** Rows of x that a GPU rounds where it can: those of tiles. */
+export function roundsFrom(
+  { subgroups }: Pick<WebGpuContext, "subgroups">,
+): number {
+  return subgroups.packedDots ? MATMUL_ROWS + 1 : Infinity;
 }
 
 function webGpuDevice(context: WebGpuContext): TestDevice {
   return {
     name: "webgpu",
     kind: "webgpu",
+    roundsFrom: roundsFrom(context),
     async create() {
       const { name } = await detectPlatform();
       const platform = { ...testPlatform, name };

@@ -7,6 +7,10 @@ import {
   matmulRowsWgsl,
 } from "../../src/backends/webgpu/kernels/matmul_rows.ts";
 import { matmulTilesWgsl } from "../../src/backends/webgpu/kernels/matmul_tiles.ts";
+import {
+  type PackedTile,
+  packedTilesWgsl,
+} from "../../src/backends/webgpu/kernels/packed_tiles.ts";
 import type { Tiling } from "../../src/backends/webgpu/kernels/matmul_tiles/tiling.ts";
 import { chainElementsWgsl } from "../../src/backends/webgpu/kernels/chain.ts";
 import { ELEMENT_THREADS } from "../../src/backends/webgpu/kernels/elements.ts";
@@ -239,22 +243,60 @@ export class KernelBench {
   }
 
   /** Seconds of a product with many rows. */
-  async tiles(
+  tiles(product: Product, rows: number, tiling: Tiling): Promise<number> {
+    const { format, width, outputs } = product;
+    const { tile, splits, span } = tiling;
+    const code = matmulTilesWgsl({ format, lanes: 4, gated: false, tile });
+    return this.manyRows(product, rows, { tile, splits }, code, [this.x], [
+      rows,
+      width,
+      0,
+      outputs,
+      outputs,
+      span,
+    ]);
+  }
+
+  /** Seconds of a product with many rows that are bytes already. */
+  packedTiles(
+    product: Product,
+    rows: number,
+    { tile, splits, span }: Tiling<PackedTile>,
+  ): Promise<number> {
+    const { format, width, outputs } = product;
+    if (format === "f32") throw new TypeError("Wanted quantised weights");
+    const code = packedTilesWgsl({ format, gated: false, tile });
+    return this.manyRows(
+      product,
+      rows,
+      { tile, splits },
+      code,
+      [this.x, this.x],
+      [rows, width / 32, 0, outputs, outputs, span / 8],
+    );
+  }
+
+  private async manyRows(
     { format, width, outputs }: Product,
     rows: number,
-    { tile, splits, span }: Tiling,
+    { tile, splits }: Pick<
+      Tiling<Pick<PackedTile, "rows" | "outputs">>,
+      "tile" | "splits"
+    >,
+    code: string,
+    x: readonly GPUBuffer[],
+    params: readonly number[],
   ): Promise<number> {
     const { valueBytes, scaleBytes } = weightLayout(format, width);
-    const code = matmulTilesWgsl({ format, lanes: 4, gated: false, tile });
     const pipeline = this.pipeline(code, {});
     const group = this.group(pipeline, [
-      [this.x],
+      ...x.map((buffer) => [buffer] as const),
       [this.data, 0, valueBytes * outputs],
       ...(scaleBytes > 0
         ? [[this.scales, 0, scaleBytes * outputs] as const]
         : []),
       [splits > 1 ? this.partials : this.y],
-      [this.uniform(rows, width, 0, outputs, outputs, span)],
+      [this.uniform(...params)],
     ]);
     const count = rows * outputs / 4;
     const sum = chainElementsWgsl([], { lanes: 4, isSplit: true });

@@ -1,14 +1,14 @@
-// Tiles of products of many rows, at the shapes of released models: multiply-adds
-// of each tile, and of the chosen one with K in several splits.
+// Tiles of products of many rows, of floats and of bytes, at the shapes of
+// released models: multiply-adds of each, with K whole and in splits.
 import type { MatmulTile } from "../../src/backends/webgpu/kernels/matmul_tiles/tile.ts";
 import {
   chooseTiling,
-  LARGE_TILE,
-  MEDIUM_TILE,
-  SMALL_TILE,
-  TALL_TILE,
+  type Measured,
+  TILES,
   type Tiling,
 } from "../../src/backends/webgpu/kernels/matmul_tiles/tiling.ts";
+import type { PackedTile } from "../../src/backends/webgpu/kernels/packed_tiles.ts";
+import { PACKED_TILES } from "../../src/backends/webgpu/kernels/packed_tiles/tiles.ts";
 import type { KernelBench, Product } from "./webgpu_kernels.ts";
 
 /** A product of many rows. */
@@ -34,32 +34,24 @@ const MANY_ROWS: readonly ManyRows[] = [
   { name: "per layer", format: "q8", width: 256, outputs: 2048, rows: 512 },
 ];
 
-/** Tiles to compare: those in use first. */
-const TILES: readonly MatmulTile[] = [
-  SMALL_TILE,
-  MEDIUM_TILE,
-  TALL_TILE,
-  LARGE_TILE,
-  { rows: 64, outputs: 64, threadRows: 4, threadOutputs: 4, depth: 8 },
-  { rows: 64, outputs: 64, threadRows: 8, threadOutputs: 4, depth: 8 },
-  { rows: 64, outputs: 128, threadRows: 8, threadOutputs: 8, depth: 4 },
-  { rows: 128, outputs: 128, threadRows: 16, threadOutputs: 8, depth: 4 },
-  { rows: 128, outputs: 128, threadRows: 8, threadOutputs: 16, depth: 4 },
-];
 /** Splits of K to compare. */
-const SPLITS = [1, 2, 3, 4, 8, 16];
+const SPLITS = [1, 2, 3, 4, 5, 6, 8, 11, 16];
 /** Elements of all splits at most. */
 export const MAX_PARTIALS = 2 ** 23;
 
-function spellTile(tile: MatmulTile): string {
-  const { rows, outputs, threadRows, threadOutputs, depth } = tile;
-  return `tile ${rows} x ${outputs}, ${threadRows} x ${threadOutputs} a thread, k ${
-    4 * depth
-  }`;
+/** Tiles of one sort. */
+interface Sort<T extends Measured<MatmulTile | PackedTile>> {
+  readonly name: string;
+  readonly tiles: readonly T[];
+  seconds(shape: ManyRows, tiling: Tiling<T>): Promise<number>;
 }
 
 /** K in about so many splits of whole groups. */
-function tilingOf(tile: MatmulTile, width: number, wanted: number): Tiling {
+function tilingOf<T extends MatmulTile | PackedTile>(
+  tile: T,
+  width: number,
+  wanted: number,
+): Tiling<T> {
   const groups = Math.ceil(width / 32);
   const span = Math.ceil(groups / wanted);
   return { tile, splits: Math.ceil(groups / span), span: 8 * span };
@@ -72,53 +64,67 @@ export async function benchTiles(
   tiny: boolean,
 ): Promise<void> {
   console.log(
-    "TFLOP/s of tiles, K not split; then of the chosen tile with K in as many splits; " +
+    "TFLOP/s of each tile with K whole, then in the best number of splits; " +
       "the chosen one in brackets",
   );
-  TILES.forEach((tile, i) => console.log(`  ${i}: ${spellTile(tile)}`));
+  const floats: Sort<Measured<MatmulTile>> = {
+    name: "floats",
+    tiles: TILES,
+    seconds: (shape, tiling) => bench.tiles(shape, shape.rows, tiling),
+  };
+  const bytes: Sort<Measured<PackedTile>> = {
+    name: "bytes",
+    tiles: PACKED_TILES,
+    seconds: (shape, tiling) => bench.packedTiles(shape, shape.rows, tiling),
+  };
   const ofChunk = products.filter(({ name }) => name !== "head")
     .map((product) => ({ ...product, rows: CHUNK }));
   for (const product of [...ofChunk, ...MANY_ROWS]) {
     const shape = tiny
       ? { ...product, outputs: 64, width: 256, rows: 64 }
       : product;
-    await benchProduct(bench, shape, tiny ? 4 : 1);
+    await benchProduct(floats, shape, tiny ? 4 : 1);
+    if (shape.format !== "f32") await benchProduct(bytes, shape, tiny ? 4 : 1);
   }
 }
 
 /** Prints a line, with so many digits. */
-async function benchProduct(
-  bench: KernelBench,
+async function benchProduct<T extends Measured<MatmulTile | PackedTile>>(
+  sort: Sort<T>,
   shape: ManyRows,
   digits: number,
 ): Promise<void> {
   const { name, rows, format, width, outputs } = shape;
-  const chosen = chooseTiling(rows, width, outputs);
+  const chosen = chooseTiling(sort.tiles, rows, width, outputs);
   // The GPU sleeps while kernels are compiled: the first timing wakes it.
-  await bench.tiles(shape, rows, chosen);
-  const rate = async (tiling: Tiling) => {
-    const seconds = await bench.tiles(shape, rows, tiling);
-    const text = (2 * rows * width * outputs / seconds / 1e12)
-      .toFixed(digits);
-    const { tile, splits } = tiling;
-    const isChosen = tile === chosen.tile && splits === chosen.splits;
-    return (isChosen ? `[${text}]` : text).padStart(7);
+  await sort.seconds(shape, chosen);
+  const rate = async (tiling: Tiling<T>) => {
+    const seconds = await sort.seconds(shape, tiling);
+    return 2 * rows * width * outputs / seconds / 1e12;
   };
-  const rates: string[] = [];
-  for (const tile of TILES) {
-    rates.push(await rate(tilingOf(tile, width, 1)));
-  }
-  for (const splits of new Set([...SPLITS, chosen.splits])) {
-    const tiling = tilingOf(chosen.tile, width, splits);
-    const fits = splits * rows * outputs <= MAX_PARTIALS;
-    if (splits > 1 && tiling.splits === splits && fits) {
-      rates.push(`${splits}:${(await rate(tiling)).trim()}`);
+  const cells: string[] = [];
+  for (const tile of sort.tiles) {
+    let best = 0;
+    let text = "";
+    for (const wanted of new Set([...SPLITS, chosen.splits])) {
+      const tiling = tilingOf(tile, width, wanted);
+      const { splits } = tiling;
+      const fits = splits === 1 || splits * rows * outputs <= MAX_PARTIALS;
+      if (splits !== wanted || !fits) continue;
+      const found = await rate(tiling);
+      const isChosen = tile === chosen.tile && splits === chosen.splits;
+      if (splits === 1) text += found.toFixed(digits);
+      if (isChosen) text += ` [${splits}:${found.toFixed(digits)}]`;
+      if (found > best && splits > 1) {
+        best = found;
+        cells[sort.tiles.indexOf(tile)] = ` ${splits}:${found.toFixed(digits)}`;
+      }
     }
+    const i = sort.tiles.indexOf(tile);
+    cells[i] = `${tile.rows} x ${tile.outputs} ${text}${cells[i] ?? ""}`;
   }
   console.log(
-    `${name.padEnd(10)} ${rows} x ${width} x ${outputs} ${format}`.padEnd(
-      36,
-    ) +
-      rates.join(" "),
+    `${name.padEnd(10)} ${rows} x ${width} x ${outputs} ${format} ${sort.name}`
+      .padEnd(44) + cells.join(" | "),
   );
 }

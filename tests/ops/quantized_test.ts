@@ -20,10 +20,10 @@ import {
   type TestDevice,
   type TestTensor,
 } from "../testing.ts";
+import { activations, asBytes } from "./activations.ts";
 import { reference } from "./parity.ts";
 
 const FORMATS = ["q8", "q4"] as const;
-const GROUP = 32;
 /** Of the largest result: float32 sums over groups. */
 const TOLERANCE = 2e-6;
 /** Root mean square of what eight bits cost activations, over that of the result. */
@@ -56,28 +56,6 @@ const ROWS = [1, 2, 3, 4, 5, 9, 65];
 const OUTPUTS = [1, 7, 8, 9, 33];
 const WIDTHS = [32, 64, 96, 2048];
 
-/** What the device computes with: the nearest of 255 steps in each group. */
-function asBytes({ shape, data }: TestTensor): TestTensor {
-  const out = new Float32Array(data.length);
-  for (let first = 0; first < data.length; first += GROUP) {
-    const group = data.subarray(first, first + GROUP);
-    const largest = group.reduce((m, x) => Math.max(m, Math.abs(x)), 0);
-    const inverse = largest === 0 ? 0 : Math.fround(127 / largest);
-    const scale = Math.fround(largest / 127);
-    group.forEach((x, i) =>
-      out[first + i] = roundToEven(Math.fround(x * inverse)) * scale
-    );
-  }
-  return { shape, data: out };
-}
-
-function roundToEven(x: number): number {
-  const floor = Math.floor(x);
-  const rest = x - floor;
-  if (rest !== 0.5) return Math.round(x);
-  return floor % 2 === 0 ? floor : floor + 1;
-}
-
 /** Root mean square of the difference over that of what is wanted. */
 function relativeError(found: TestTensor, wanted: TestTensor): number {
   let error = 0, norm = 0;
@@ -90,11 +68,6 @@ function relativeError(found: TestTensor, wanted: TestTensor): number {
 
 function largest(x: TestTensor): number {
   return x.data.reduce((m, value) => Math.max(m, Math.abs(value)), 0);
-}
-
-/** What `target` multiplies by: bytes on the CPU, the activations themselves on a GPU. */
-function activations(x: TestTensor, target: TestDevice): TestTensor {
-  return target.kind === "wasm" ? asBytes(x) : x;
 }
 
 /** A row in two products: the same by the bit, but on a GPU another kernel may sum it. */
@@ -159,8 +132,10 @@ for (const target of others) {
       const x = randomTensor([rows, width], { seed: 3 });
       const w = matrix(outputs, width);
       const all = await product(x, w);
+      // On a GPU a row alone meets them as it is.
+      const met = target.kind === "wasm" ? x : activations(x, target);
       for (const row of [0, 3, 64, 68, 69]) {
-        const data = x.data.subarray(row * width, (row + 1) * width);
+        const data = met.data.subarray(row * width, (row + 1) * width);
         const alone = await product({ shape: [1, width], data }, w);
         const first = row * outputs;
         const wanted = all.data.slice(first, first + outputs);
@@ -169,7 +144,7 @@ for (const target of others) {
     });
 
     test(`products of ${format} on ${target.name} share the bytes of their rows`, async () => {
-      const x = randomTensor([2, 3, 64], { seed: 5 });
+      const x = randomTensor([2, 5, 64], { seed: 5 });
       const [a, b] = [matrix(9, 64), matrix(17, 64)];
       const found = await runOps(target, {
         weights: {
@@ -192,12 +167,12 @@ for (const target of others) {
         const outputs = w.shape[0]!;
         const wanted = await product(x, w);
         for (let i = 0; i < 2; i++) {
-          for (let row = 0; row < 3; row++) {
+          for (let row = 0; row < 5; row++) {
             const first = row * found.shape[1]! + column;
             assertSameRow(
               target,
               found.data.slice(first, first + outputs),
-              wanted.data.slice((3 * i + row) * outputs).slice(0, outputs),
+              wanted.data.slice((5 * i + row) * outputs).slice(0, outputs),
             );
           }
           column += outputs;

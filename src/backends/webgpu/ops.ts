@@ -33,7 +33,7 @@ export function createOps(
     ...attentionOps(recorder),
     decoderLayer: decoderLayerOp(recorder, subgroups, limits),
     ...streamsOps(recorder, subgroups, limits),
-    ...pictureOps(recorder),
+    ...pictureOps(recorder, subgroups),
     ...soundOps(recorder),
     repeat: repeatOp(recorder),
   };

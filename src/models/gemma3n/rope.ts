@@ -75,13 +75,14 @@ function tables(
         (frequency) => Math.sin(position * frequency),
       );
     }
-    for (let i = 0; i < half; i++) {
+    for (let i = 0, at = t * half; i < half; i++, at++) {
       const angle = position * inverse[i]!;
       const rounding = Math.fround(angle) - angle;
       const shrink = 1 - rounding * rounding / 2;
-      const [c, s] = [pairs[2 * i]!, pairs[2 * i + 1]!];
-      cos[t * half + i] = c * shrink - s * rounding;
-      sin[t * half + i] = s * shrink + c * rounding;
+      const c = pairs[2 * i]!;
+      const s = pairs[2 * i + 1]!;
+      cos[at] = c * shrink - s * rounding;
+      sin[at] = s * shrink + c * rounding;
     }
   }
   const shape = [positions.length, half];
@@ -105,8 +106,10 @@ function pairsOf(
 /** Turns angles, as cosine and sine, by others; tables take a third of the time of `Math.cos()`. */
 function turn(pairs: Float64Array, by: Float64Array): void {
   for (let i = 0; i < pairs.length; i += 2) {
-    const [c, s] = [pairs[i]!, pairs[i + 1]!];
-    const [byCos, bySin] = [by[i]!, by[i + 1]!];
+    const c = pairs[i]!;
+    const s = pairs[i + 1]!;
+    const byCos = by[i]!;
+    const bySin = by[i + 1]!;
     pairs[i] = c * byCos - s * bySin;
     pairs[i + 1] = s * byCos + c * bySin;
   }

@@ -2,7 +2,7 @@
 import type { WebGpuContext } from "../../../src/backends/webgpu/context.ts";
 import { createWebGpuDevice } from "../../../src/backends/webgpu/device.ts";
 import { detectPlatform } from "../../../src/platform/detect.ts";
-import type { TestDevice } from "../../testing.ts";
+import { roundsFrom, type TestDevice } from "../../testing.ts";
 
 /** A device on the same GPU, some of whose properties are hidden. */
 export function deviceOf(
@@ -15,6 +15,7 @@ export function deviceOf(
   return {
     name,
     kind: "webgpu",
+    roundsFrom: roundsFrom(changed),
     async create() {
       const platform = await detectPlatform();
       return createWebGpuDevice({ platform, context: changed });

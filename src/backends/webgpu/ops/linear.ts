@@ -1,6 +1,5 @@
-// Matrix products. The WebGPU device multiplies dequantised weights by f32
-// activations: unlike the CPU devices it rounds no activation to bytes, so its
-// quantised products are those of the reference but for the order of sums.
+// Matrix products. Few rows of f32 meet dequantised weights; many rows meet
+// quantised weights as bytes, as on CPUs, where the GPU multiplies these faster.
 import type { WeightFormat } from "../../../core/dtype.ts";
 import { numel, type Shape } from "../../../core/shape.ts";
 import type { Ops, Tensor, Weight } from "../../../ops/ops.ts";
@@ -19,13 +18,6 @@ import {
   type ProductOperands,
   tiledProduct,
 } from "./tiled_product.ts";
-
-/** For products of many rows, which use no subgroups. */
-export const PLAIN_LINEAR: SubgroupFeatures = {
-  subgroupSize: 0,
-  enablesSubgroups: false,
-  packedDots: false,
-};
 
 /** Outputs of a workgroup of few rows, and with one row where a matrix has few or many elements. */
 const FEW_ROWS_OUTPUTS = 4;
@@ -87,7 +79,7 @@ export function product(
   const rows = outputs === 0 ? 0 : numel(shape) / outputs;
   if (rows === 0) return r.output(shape);
   if (rows > MATMUL_ROWS || weight.rowSize === 0) {
-    return tiledProduct(r, rows, operands);
+    return tiledProduct(r, rows, operands, subgroups.packedDots);
   }
   const out = r.output(shape);
   for (const part of weight.parts) {

@@ -3,6 +3,7 @@ import { InputError } from "../../../core/errors.ts";
 import { numel, type Shape } from "../../../core/shape.ts";
 import type { Conv2dOptions, Ops } from "../../../ops/ops.ts";
 import { shapes } from "../../../ops/shapes.ts";
+import type { SubgroupFeatures } from "../features.ts";
 import { avgPool2dWgsl } from "../kernels/avg_pool2d.ts";
 import {
   CONV2D_OUTPUTS,
@@ -17,7 +18,7 @@ import { grid, type Recorder } from "../recorder.ts";
 import type { WebGpuTensor } from "../tensors.ts";
 import type { WebGpuWeight } from "../weights.ts";
 import { attendToAll } from "./attention.ts";
-import { PLAIN_LINEAR, product } from "./linear.ts";
+import { product } from "./linear.ts";
 
 /** Operations of this group. */
 type PictureOps = Pick<
@@ -40,14 +41,17 @@ const RESIZE_NEAREST = forms(resizeNearestWgsl);
 const RESIZE_BILINEAR = forms(resizeBilinearWgsl);
 
 /** Operations over pictures. */
-export function pictureOps(r: Recorder): PictureOps {
+export function pictureOps(
+  r: Recorder,
+  subgroups: SubgroupFeatures,
+): PictureOps {
   return {
     conv2d(x, w, options) {
       const shape = shapes.conv2d(x, w, options);
       const weight = r.ownWeight("conv2d", w, "conv2d");
       if (isPointwise(weight, options)) {
         const operands = { x: r.own(x), weight, gates: [], shape };
-        return product(r, PLAIN_LINEAR, operands);
+        return product(r, subgroups, operands);
       }
       if (weight.format !== "f32") {
         throw new InputError(

@@ -2,17 +2,23 @@
 // with all of them; the choice is by what they took on an H100.
 import type { MatmulTile } from "./tile.ts";
 
+/** Rows and outputs of a workgroup. */
+interface Sizes {
+  readonly rows: number;
+  readonly outputs: number;
+}
+
 /** A tile, and how fast it is. */
-interface MeasuredTile extends MatmulTile {
+export type Measured<T extends Sizes> = T & {
   /**
    * TFLOP/s of a GPU of {@link UNITS} with 1, 2, ... workgroups on each compute
    * unit, up to as many as it holds.
    */
   readonly rates: readonly number[];
-}
+};
 
 /** 64 threads. All tiles fit into the 16 KB of workgroup memory that every GPU has. */
-export const SMALL_TILE: MeasuredTile = {
+export const SMALL_TILE: Measured<MatmulTile> = {
   rows: 32,
   outputs: 32,
   threadRows: 4,
@@ -22,7 +28,7 @@ export const SMALL_TILE: MeasuredTile = {
 };
 
 /** 128 threads. */
-export const MEDIUM_TILE: MeasuredTile = {
+export const MEDIUM_TILE: Measured<MatmulTile> = {
   rows: 64,
   outputs: 64,
   threadRows: 8,
@@ -32,7 +38,7 @@ export const MEDIUM_TILE: MeasuredTile = {
 };
 
 /** 128 threads. */
-export const TALL_TILE: MeasuredTile = {
+export const TALL_TILE: Measured<MatmulTile> = {
   rows: 128,
   outputs: 64,
   threadRows: 8,
@@ -42,7 +48,7 @@ export const TALL_TILE: MeasuredTile = {
 };
 
 /** 256 threads. */
-export const LARGE_TILE: MeasuredTile = {
+export const LARGE_TILE: Measured<MatmulTile> = {
   rows: 128,
   outputs: 128,
   threadRows: 8,
@@ -51,7 +57,13 @@ export const LARGE_TILE: MeasuredTile = {
   rates: [36.5, 37],
 };
 
-const TILES = [LARGE_TILE, TALL_TILE, MEDIUM_TILE, SMALL_TILE];
+/** Tiles of floats. */
+export const TILES: readonly Measured<MatmulTile>[] = [
+  LARGE_TILE,
+  TALL_TILE,
+  MEDIUM_TILE,
+  SMALL_TILE,
+];
 
 /**
  * Compute units of a large GPU. WebGPU does not tell how many there are; with
@@ -63,7 +75,7 @@ const START_US = 2;
 /** Microseconds of another dispatch. */
 const DISPATCH_US = 5;
 /** Partial sums written and read in a microsecond. */
-const PARTIALS_PER_US = 6e5;
+const PARTIALS_PER_US = 3.5e5;
 
 /** Most splits of K. */
 const MAX_SPLITS = 16;
@@ -74,8 +86,8 @@ const MIN_SPAN = 128;
 const MAX_PARTIALS = 2 ** 23;
 
 /** How a product of many rows is cut. */
-export interface Tiling {
-  readonly tile: MatmulTile;
+export interface Tiling<T extends Sizes = MatmulTile> {
+  readonly tile: T;
   /** Parts of K, each of workgroups of its own, whose sums are added at the end. */
   readonly splits: number;
   /** Vectors of four along K of a split. */
@@ -83,28 +95,29 @@ export interface Tiling {
 }
 
 /**
- * The tiles and splits of `[rows, width]` times `[outputs, width]` that take the
- * least time by {@link estimateUs}.
+ * Which of `tiles`, and how many splits, take the least time by
+ * {@link estimateUs} for `[rows, width]` times `[outputs, width]`.
  *
- * Measured beside the largest tiles that fill the GPU with K whole: 512 x 8192 x
+ * Tiles of floats, measured beside the largest tiles that fill the GPU with K whole: 512 x 8192 x
  * 2048 with 34 TFLOP/s instead of 28, 750 x 6144 x 1536 with 28 instead of 16,
  * 512 x 2048 x 64 in 11 us instead of 59.
  */
-export function chooseTiling(
+export function chooseTiling<T extends Measured<Sizes>>(
+  tiles: readonly T[],
   rows: number,
   width: number,
   outputs: number,
   { maySplit = true }: { readonly maySplit?: boolean } = {},
-): Tiling {
+): Tiling<T> {
   const groups = Math.max(1, Math.ceil(width / GROUP));
   const most = maySplit ? mostSplits(rows, width, outputs) : 1;
-  let best: Tiling | undefined;
+  let best: Tiling<T> | undefined;
   let least = Infinity;
   for (let wanted = 1; wanted <= most; wanted++) {
     const span = Math.ceil(groups / wanted);
     const splits = Math.ceil(groups / span);
     if (splits < wanted) continue; // seen with a smaller number
-    for (const tile of TILES) {
+    for (const tile of tiles) {
       const tiling = { tile, splits, span: span * GROUP / 4 };
       const us = estimateUs(tile, tiling, rows, outputs);
       if (us < least) {
@@ -140,8 +153,8 @@ function mostSplits(rows: number, width: number, outputs: number): number {
  * and one of the rest, evenly spread.
  */
 function estimateUs(
-  { rates, ...tile }: MeasuredTile,
-  { splits, span }: Tiling,
+  { rates, ...tile }: Measured<Sizes>,
+  { splits, span }: Pick<Tiling, "splits" | "span">,
   rows: number,
   outputs: number,
 ): number {
