@@ -1,5 +1,7 @@
 import type { WeightFormat } from "../../../core/dtype.ts";
-import { productStore } from "./product_store.ts";
+import { chainWgsl, type StepName } from "./chain.ts";
+import { elemWgsl } from "./elements.ts";
+import { mathWgsl } from "./math.ts";
 
 /** Most rows of x that `matmulRowsWgsl` takes. */
 export const MATMUL_ROWS = 4;
@@ -15,8 +17,8 @@ export interface MatmulRowsOptions {
   readonly outputs: number;
   /** Threads of a workgroup. */
   readonly threads: number;
-  /** Whether y is multiplied by `gelu(gate)`. */
-  readonly gated: boolean;
+  /** What becomes of the product. */
+  readonly after: readonly StepName[];
   /** Lanes of every subgroup where sums may use them; 0 for workgroup memory alone. */
   readonly subgroupSize: number;
   /** Whether the compiler wants subgroups announced. */
@@ -25,10 +27,11 @@ export interface MatmulRowsOptions {
 
 /**
  * WGSL of `matmul` for few rows, as in decode, where all time goes to reading
- * the weights: `y[t, FIRST + o] = sum_k x[t, k] w[o, k]`.
+ * the weights: `y[t, FIRST + o] = sum_k x[t, k] w[o, k]`, with steps behind it
+ * (chain.ts).
  *
- * `x` `[T, K]` f32, `w` as weight_layout.ts says, `scales` for q8 and q4, `y`
- * `[T, OUTPUTS]`. Weights are dequantised, activations stay f32, sums are f32.
+ * `x` `[T, K]` f32, `w` as weight_layout.ts says, `scales` for q8 and q4, the
+ * operands of the steps, `y` `[T, OUTPUTS]`. Weights are dequantised, activations stay f32, sums are f32.
  *
  * A workgroup has a few outputs. Threads side by side read words side by side,
  * each the four (f32, q8) or eight (q4) elements of one word of every output,
@@ -46,13 +49,16 @@ export function matmulRowsWgsl(options: MatmulRowsOptions): string {
   const scales = quantized
     ? "@group(0) @binding(2) var<storage, read> scales: array<u32>;"
     : "";
-  const store = productStore(quantized ? 3 : 2, options.gated);
+  const binding = quantized ? 3 : 2;
+  const after = chainWgsl("after", options.after, { lanes: 1, binding });
+  const y = binding + after.bindingCount;
   const subgroups = subgroupSize > 0;
   return `${subgroups && options.enablesSubgroups ? "enable subgroups;" : ""}
 @group(0) @binding(0) var<storage, read> x: array<${elem}>;
 @group(0) @binding(1) var<storage, read> w: array<${quantized ? "u32" : elem}>;
 ${scales}
-${store.bindings}
+${after.bindings}
+@group(0) @binding(${y}) var<storage, read_write> y: array<f32>;
 
 override FIRST: u32;   // first output of this part
 override PART: u32;    // outputs of this part
@@ -61,7 +67,10 @@ override OUTPUTS: u32; // of all parts
 var<workgroup> sums: array<f32, ${
     outputs * rows * (subgroups ? threads / subgroupSize : threads)
   }>;
-${store.functions}
+${elemWgsl(1)}${options.after.length > 0 ? mathWgsl : ""}
+${after.functions}
+
+fn store(i: u32, sum: f32) { y[i] = after(sum, i, i % OUTPUTS); }
 
 fn dotElem(a: ${elem}, b: ${elem}) -> f32 { return ${
     lanes === 4 ? "dot(a, b)" : "a * b"

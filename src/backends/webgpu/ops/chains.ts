@@ -5,7 +5,8 @@
 //
 // What reads the result of a chain in its midst has it computed for itself, so a
 // chain is cheap: it begins with a tensor that is there, or with a product whose
-// parts of K have to be added anyway, or with the norm of either.
+// parts of K have to be added anyway, or with the norm of either. A product of few
+// rows ends with the steps behind it, as long as they are its only reader.
 import { numel, type Shape } from "../../../core/shape.ts";
 import type { Tensor } from "../../../ops/ops.ts";
 import {
@@ -23,10 +24,10 @@ import {
   rmsNormWgsl,
 } from "../kernels/rms_norm.ts";
 import { elementGrid, grid, type Recorder } from "../recorder.ts";
-import type {
-  Binding,
-  PendingWork,
-  StepBuffer,
+import {
+  type Binding,
+  type PendingWork,
+  type StepBuffer,
   WebGpuTensor,
 } from "../tensors.ts";
 
@@ -59,10 +60,22 @@ export interface SplitProduct {
   record(): StepBuffer;
 }
 
-/** Where a chain begins. */
-type Source = WebGpuTensor | SplitProduct;
+/** A product whose kernel can do the steps that follow. */
+export class EndingProduct {
+  /** Records it, with these steps on its outputs. */
+  readonly record: (steps: readonly ChainStep[]) => WebGpuTensor;
+  /** Whether it has several readers: what each of them does must not repeat it. */
+  isShared = false;
 
-function isProduct(source: Source): source is SplitProduct {
+  constructor(record: EndingProduct["record"]) {
+    this.record = record;
+  }
+}
+
+/** Where a chain begins. */
+type Source = WebGpuTensor | SplitProduct | EndingProduct;
+
+function isSplit(source: Source): source is SplitProduct {
   return "splits" in source;
 }
 
@@ -73,6 +86,8 @@ export class PendingChain implements PendingWork {
   readonly steps: readonly ChainStep[];
   private readonly recorder: Recorder;
   private readonly shape: Shape;
+  /** Whether another chain begins with this one. */
+  private isContinued = false;
 
   constructor(
     recorder: Recorder,
@@ -102,13 +117,35 @@ export class PendingChain implements PendingWork {
 
   /** Whether it is more than a load of what is there. */
   get isCostly(): boolean {
-    return this.norm !== undefined || isProduct(this.x);
+    return this.norm !== undefined || !(this.x instanceof WebGpuTensor);
+  }
+
+  /** Where a longer chain begins, which is one more reader. */
+  continued(): Source {
+    const { x } = this;
+    if (x instanceof EndingProduct) x.isShared ||= this.isContinued;
+    this.isContinued = true;
+    return x;
+  }
+
+  /** What is there to begin with. */
+  private source(): Binding {
+    const { recorder: r, x } = this;
+    if (x instanceof WebGpuTensor) return x;
+    return r.once(x, () => isSplit(x) ? x.record() : x.record([]).buffer);
   }
 
   complete(): WebGpuTensor {
     const { recorder: r, shape, steps, x } = this;
-    const source = isProduct(x) ? r.once(x, () => x.record()) : x;
-    const splits = isProduct(x) ? [x.splits] : [];
+    if (x instanceof EndingProduct && !this.norm) {
+      x.isShared ||= this.isContinued;
+      if (!x.isShared) return x.record(steps);
+    }
+    const source = this.source();
+    if (steps.length === 0 && !this.norm && x instanceof EndingProduct) {
+      return r.tensor(source as StepBuffer, shape);
+    }
+    const splits = isSplit(x) ? [x.splits] : [];
     const out = r.output(shape);
     const others = steps.flatMap(({ other }) => other ? [other] : []);
     const constants: Record<string, number> = {};
@@ -171,7 +208,11 @@ export function extend(
   return r.later(
     shape,
     chain?.takes(step)
-      ? new PendingChain(r, shape, { ...chain, steps: [...chain.steps, step] })
+      ? new PendingChain(r, shape, {
+        x: chain.continued(),
+        norm: chain.norm,
+        steps: [...chain.steps, step],
+      })
       : new PendingChain(r, shape, {
         x: r.own(x),
         norm: undefined,
@@ -210,7 +251,7 @@ export function normed(
   return r.later(
     shape,
     new PendingChain(r, shape, {
-      x: joins ? chain.x : r.own(x),
+      x: joins ? chain.continued() : r.own(x),
       norm: { before, weights, eps },
       steps: [],
     }),
@@ -230,7 +271,22 @@ export function added(
   );
 }
 
-function addNumbers(
+/** A product that waits for what it ends with, behind these steps. */
+export function ending(
+  r: Recorder,
+  shape: Shape,
+  record: EndingProduct["record"],
+  steps: readonly ChainStep[],
+): WebGpuTensor {
+  const x = new EndingProduct(record);
+  return r.later(
+    shape,
+    new PendingChain(r, shape, { x, norm: undefined, steps }),
+  );
+}
+
+/** The numbers of the steps of a chain, as its kernel wants them. */
+export function addNumbers(
   constants: Record<string, number>,
   chain: string,
   steps: readonly ChainStep[],

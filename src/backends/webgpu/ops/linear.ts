@@ -13,6 +13,7 @@ import type { SubgroupFeatures } from "../features.ts";
 import { grid, type Recorder } from "../recorder.ts";
 import type { WebGpuTensor } from "../tensors.ts";
 import type { WebGpuWeight, WeightPart } from "../weights.ts";
+import { addNumbers, type ChainStep, ending } from "./chains.ts";
 import {
   factors,
   type ProductOperands,
@@ -74,48 +75,59 @@ export function product(
   subgroups: SubgroupFeatures,
   operands: ProductOperands,
 ): WebGpuTensor {
-  const { weight, shape } = operands;
+  const { weight, gates, shape } = operands;
   const outputs = weight.shape[0]!;
   const rows = outputs === 0 ? 0 : numel(shape) / outputs;
   if (rows === 0) return r.output(shape);
   if (rows > MATMUL_ROWS || weight.rowSize === 0) {
     return tiledProduct(r, rows, operands, subgroups.packedDots);
   }
-  const out = r.output(shape);
-  for (const part of weight.parts) {
-    recordRows(r, subgroups, { rows, part, operands, out });
-  }
-  return out;
+  const record = (steps: readonly ChainStep[]) => {
+    const out = r.output(shape);
+    for (const part of weight.parts) {
+      recordRows(r, subgroups, { rows, part, operands, steps, out });
+    }
+    return out;
+  };
+  const steps = gates.map((other) => ({ name: "mulGelu", other } as const));
+  return ending(r, shape, record, steps);
 }
 
 function recordRows(
   r: Recorder,
   subgroups: SubgroupFeatures,
-  { rows, part, operands, out }: {
+  { rows, part, operands, steps, out }: {
     readonly rows: number;
     readonly part: WeightPart;
     readonly operands: ProductOperands;
+    readonly steps: readonly ChainStep[];
     readonly out: WebGpuTensor;
   },
 ): void {
-  const { weight, gates } = operands;
+  const { weight } = operands;
   const { rowSize: width, format } = weight;
   const outputs = outputsFor(format, rows, part.rows * width);
+  const names = steps.map(({ name }) => name);
+  const others = steps.flatMap(({ other }) => other ? [other] : []);
+  const numbers: Record<string, number> = {};
+  addNumbers(numbers, "after", steps);
   r.dispatch({
+    label: ["matmul", ...names].join(" "),
     code: rowsCode({
       format,
       width,
       rows,
       outputs,
-      gated: gates.length > 0,
+      after: names,
       ...threadsFor(weight, subgroups),
     }),
     constants: {
+      ...numbers,
       FIRST: part.firstRow,
       PART: part.rows,
       OUTPUTS: weight.shape[0]!,
     },
-    reads: [...factors(operands, part), ...gates],
+    reads: [...factors(operands, part), ...others],
     writes: [out],
     workgroups: grid(Math.ceil(part.rows / outputs)),
     cost: rows * part.rows * width,
