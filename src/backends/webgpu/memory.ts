@@ -2,10 +2,8 @@
 import { DeviceError } from "../../core/errors.ts";
 import type { WebGpuContext } from "./context.ts";
 import { BUFFER_USAGE } from "./flags.ts";
+import { MIN_BINDING_BYTES } from "./pipelines.ts";
 import { GpuMemory, type Region } from "./tensors.ts";
-
-/** A GPU buffer has at least so many bytes, and a multiple of them. */
-const MIN_BYTES = 4;
 
 /** What a device takes. */
 export interface MemoryBytes {
@@ -14,14 +12,15 @@ export interface MemoryBytes {
   readonly activations: number;
 }
 
-/** Takes a buffer that kernels read and write and the host fills. */
+/** Takes a buffer that kernels read and write and the host fills; it holds whole bindings. */
 export function takeBuffer(
   { gpu }: WebGpuContext,
   label: string,
   bytes: number,
 ): GpuMemory {
   const { storage, uniform, copySource, copyTarget } = BUFFER_USAGE;
-  const size = Math.max(MIN_BYTES, Math.ceil(bytes / MIN_BYTES) * MIN_BYTES);
+  const size = MIN_BINDING_BYTES *
+    Math.max(1, Math.ceil(bytes / MIN_BINDING_BYTES));
   const usage = storage | uniform | copySource | copyTarget;
   return new GpuMemory(gpu.createBuffer({ label, size, usage }));
 }

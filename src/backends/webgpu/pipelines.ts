@@ -4,12 +4,18 @@
 import { COMPUTE_STAGE } from "./flags.ts";
 import type { GpuMemory } from "./tensors.ts";
 
-/** How many buffers of each sort a kernel binds. */
+/** What a kernel binds: how many buffers it reads, and writes, and bytes of its parameters. */
 export interface BindingCounts {
   readonly reads: number;
   readonly writes: number;
-  readonly params: boolean;
+  readonly paramBytes: number;
 }
+
+/**
+ * What every bound part of a buffer has at least. Layouts say so: what they
+ * leave open is checked at each dispatch, a tenth of the time of encoding.
+ */
+export const MIN_BINDING_BYTES = 16;
 
 /** A compiled kernel. */
 export interface Pipeline {
@@ -110,21 +116,24 @@ export class Pipelines {
   }
 
   private layout(
-    { reads, writes, params }: BindingCounts,
+    { reads, writes, paramBytes }: BindingCounts,
   ): GPUBindGroupLayout {
-    const key = `${reads},${writes},${params}`;
+    const key = `${reads},${writes},${paramBytes}`;
     let layout = this.layouts.get(key);
     if (!layout) {
       const types: GPUBufferBindingType[] = [
         ...Array<GPUBufferBindingType>(reads).fill("read-only-storage"),
         ...Array<GPUBufferBindingType>(writes).fill("storage"),
-        ...(params ? ["uniform"] as const : []),
+        ...(paramBytes > 0 ? ["uniform"] as const : []),
       ];
       layout = this.gpu.createBindGroupLayout({
         entries: types.map((type, binding) => ({
           binding,
           visibility: COMPUTE_STAGE,
-          buffer: { type },
+          buffer: {
+            type,
+            minBindingSize: type === "uniform" ? paramBytes : MIN_BINDING_BYTES,
+          },
         })),
       });
       this.layouts.set(key, layout);

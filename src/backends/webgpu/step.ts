@@ -1,7 +1,12 @@
 // Turns recorded dispatches into commands of one compute pass.
 import { numel } from "../../core/shape.ts";
 import type { WebGpuContext } from "./context.ts";
-import type { BoundRange, Pipeline, Pipelines } from "./pipelines.ts";
+import {
+  type BoundRange,
+  MIN_BINDING_BYTES,
+  type Pipeline,
+  type Pipelines,
+} from "./pipelines.ts";
 import type { RecordedDispatch, Recorder } from "./recorder.ts";
 import {
   type Binding,
@@ -11,9 +16,6 @@ import {
   StepBuffer,
   type WebGpuTensor,
 } from "./tensors.ts";
-
-/** A binding has at least so many bytes. */
-const MIN_BINDING_BYTES = 4;
 
 /**
  * What the same place of an earlier step was encoded as. Steps repeat: a kernel
@@ -122,7 +124,7 @@ function encode(
   const pipeline = pipelines.pipeline(code, constants ?? {}, {
     reads: reads.length,
     writes: writes.length,
-    params: paramsBuffer !== undefined,
+    paramBytes: paramsBuffer?.bytes ?? 0,
   }, label);
   const ranges = [...reads, ...writes, ...(paramsBuffer ? [paramsBuffer] : [])]
     .map((x) => rangeOf(x, uploads));

@@ -74,7 +74,7 @@ if (await testGpu()) {
         context.pipelines.pipeline("no WGSL", {}, {
           reads: 1,
           writes: 1,
-          params: false,
+          paramBytes: 0,
         }, "test");
       }),
       (error) =>
