@@ -6,6 +6,14 @@ import type { Tensor, Weight } from "./ops.ts";
 /** Weights of {@link EmbedStreamsOp}. The same record each time. */
 export interface EmbedStreamsWeights {
   readonly altupProjections: readonly Weight[]; // A - 1 of [D, D]
+  readonly perLayerModelProjection: Weight; // [L * P, D]
+}
+
+/** What the layers begin with. */
+export interface EmbeddedStreams {
+  readonly streams: Tensor; // [A, T, D]
+  /** What the embeddings project to for each layer, neither scaled nor normed. */
+  readonly perLayer: Tensor; // [T, L * P]
 }
 
 /** Weights of {@link MergeStreamsOp}. The same record each time. */
@@ -21,15 +29,18 @@ export interface StreamsEpsilons {
 }
 
 /**
- * AltUp's streams, `[T, D] -> [A, T, D]`: the embeddings, and their projections
- * with their magnitude. `undefined`, and nothing recorded, where the device has
- * no kernels for it.
+ * AltUp's streams, the embeddings `[T, D]` and their projections with their
+ * magnitude, and what else embeddings are projected to. `tableRows` `[T, L * P]`
+ * of the same tokens are what the caller needs next: devices may look them up on
+ * this occasion. `undefined`, and nothing recorded, where the device has no
+ * kernels for it.
  */
 export type EmbedStreamsOp = (
   w: EmbedStreamsWeights,
   embeds: Tensor,
+  tableRows: Tensor,
   eps: StreamsEpsilons,
-) => Tensor | undefined;
+) => EmbeddedStreams | undefined;
 
 /**
  * The mean of AltUp's streams, each projected back and with the magnitude of the

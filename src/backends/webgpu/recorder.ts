@@ -17,6 +17,7 @@ import {
   type Binding,
   F32_BYTES,
   type PendingWork,
+  Region,
   StepBuffer,
   WebGpuKvStore,
   WebGpuTensor,
@@ -118,6 +119,8 @@ export class Recorder {
   private earlier: readonly StepBuffer[] = [];
   /** Tensors whose pending work was recorded, as they are since. */
   private readonly completed = new Map<WebGpuTensor, WebGpuTensor>();
+  /** Tensors whose pending work reads a region. */
+  private readonly waiting = new Map<Region, readonly WebGpuTensor[]>();
   /** What {@link once} recorded. */
   private readonly shared = new Map<object, StepBuffer>();
 
@@ -135,6 +138,7 @@ export class Recorder {
   dispatch(dispatch: Dispatch): void {
     this.requireRecording();
     if (dispatch.workgroups.some((count) => count === 0)) return;
+    if (this.waiting.size > 0) this.completeReaders(dispatch.writes);
     const reads = dispatch.reads.map((x) => this.aligned(x));
     const { params } = dispatch;
     const paramsBuffer = params &&
@@ -164,6 +168,19 @@ export class Recorder {
   later(shape: Shape, pending: PendingWork): WebGpuTensor {
     this.requireRecording();
     return new WebGpuTensor(shape, NO_BUFFER, 0, this.step, pending);
+  }
+
+  /** The same, where the work reads a region: it is recorded before another writes that. */
+  laterFrom(region: Region, shape: Shape, pending: PendingWork): WebGpuTensor {
+    const x = this.later(shape, pending);
+    const waiting = this.waiting.get(region) ?? [];
+    this.waiting.set(region, [...waiting, x]);
+    return x;
+  }
+
+  /** Says what becomes of a tensor's pending work that another one did. */
+  completeAs(x: WebGpuTensor, complete: WebGpuTensor): void {
+    this.completed.set(x, complete);
   }
 
   /** Memory that the next dispatches write. */
@@ -343,6 +360,7 @@ export class Recorder {
     this.earlier = this.results;
     this.results = [];
     this.completed.clear();
+    this.waiting.clear();
     this.shared.clear();
     this.uploads.truncate(0);
     this.planning = false;
@@ -356,6 +374,16 @@ export class Recorder {
    */
   requireRecording(): void {
     requireNoStep(this.running);
+  }
+
+  /** Records what waits and reads what is to be written. */
+  private completeReaders(writes: readonly Binding[]): void {
+    for (const x of writes) {
+      if (!(x instanceof Region)) continue;
+      const waiting = this.waiting.get(x) ?? [];
+      this.waiting.delete(x);
+      for (const reader of waiting) this.own(reader);
+    }
   }
 
   private use(x: Binding): void {

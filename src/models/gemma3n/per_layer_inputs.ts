@@ -99,24 +99,24 @@ export class PerLayerEmbeddings {
   }
 }
 
-/** Mixes table rows `[T, L * P]` with what the embeddings `[T, D]` project to: `[T, L * P]`. */
-export function projectPerLayerInputs(
+/** Mixes table rows `[T, L * P]` with what the embeddings project to, `[T, L * P]`. */
+export function mixPerLayerInputs(
   ops: Ops,
   w: TextWeights,
   config: Gemma3nTextConfig,
-  embeds: Tensor,
+  projected: Tensor,
   tableRows: Tensor,
 ): Tensor {
-  const T = embeds.shape[0]!;
+  const T = projected.shape[0]!;
   const { numHiddenLayers: L, hiddenSizePerLayerInput: P } = config;
   // Nothing of another shape in between: devices join such operations.
   const shape = [T * L, P];
-  const projected = ops.scale(
-    ops.reshape(ops.matmul(embeds, w.perLayerModelProjection), shape),
+  const scaled = ops.scale(
+    ops.reshape(projected, shape),
     config.hiddenSize ** -0.5,
   );
   const mixed = ops.addScaled(
-    ops.rmsNorm(projected, w.perLayerProjectionNorm, config.rmsNormEps),
+    ops.rmsNorm(scaled, w.perLayerProjectionNorm, config.rmsNormEps),
     ops.reshape(tableRows, shape),
     Math.SQRT1_2,
   );

@@ -1,11 +1,14 @@
 // The decoder over one step: rows of several sequences in, hidden states and
 // logits of the wanted rows out. Transformers' Gemma3nTextModel.
-import type { StreamsEpsilons } from "../../ops/decoder_streams.ts";
+import type {
+  EmbeddedStreams,
+  StreamsEpsilons,
+} from "../../ops/decoder_streams.ts";
 import type { KvStore, Ops, Segment, Tensor } from "../../ops/ops.ts";
 import type { Gemma3nTextConfig } from "./config.ts";
 import { decoderLayer } from "./decoder_layer.ts";
 import { kvLayerIndices, numKvOwningLayers } from "./kv_sharing.ts";
-import { projectPerLayerInputs } from "./per_layer_inputs.ts";
+import { mixPerLayerInputs } from "./per_layer_inputs.ts";
 import type { RopeByLayerType, RopeTables } from "./rope.ts";
 import type { TextWeights } from "./text_weights.ts";
 
@@ -46,8 +49,9 @@ export function textModel(
 ): TextStepOutput {
   const shared = numKvOwningLayers(config);
   const kvLayer = kvLayerIndices(config);
-  let rows = allRows(ops, w, config, step);
-  let x = embedStreams(ops, w, config, step.embeds);
+  const { streams, perLayer } = embedStreams(ops, w, config, step);
+  let rows = allRows(ops, w, config, step, perLayer);
+  let x = streams;
   const hiddenStates: Tensor[] = [];
 
   for (let i = 0; i < config.numHiddenLayers; i++) {
@@ -97,16 +101,17 @@ function allRows(
   w: TextWeights,
   config: Gemma3nTextConfig,
   step: TextStep,
+  projected: Tensor,
 ): StepRows {
   return {
     segments: step.segments,
     stores: step.stores,
     rope: step.rope,
-    perLayerInputs: projectPerLayerInputs(
+    perLayerInputs: mixPerLayerInputs(
       ops,
       w,
       config,
-      step.embeds,
+      projected,
       step.tableRows,
     ),
   };
@@ -176,21 +181,24 @@ function keepStreams(ops: Ops, x: Tensor, keep: Int32Array): Tensor {
   );
 }
 
-// [T, D] -> [A, T, D]: the embedding, and projections of its magnitude.
+// [T, D] -> [A, T, D]: the embedding, and projections of its magnitude. Beside
+// them [T, L * P]: projections for the layers.
 function embedStreams(
   ops: Ops,
   w: TextWeights,
   config: Gemma3nTextConfig,
-  embeds: Tensor,
-): Tensor {
-  const whole = ops.embedStreams?.(w, embeds, epsilons(config));
+  { embeds, tableRows }: TextStep,
+): EmbeddedStreams {
+  const whole = ops.embedStreams?.(w, embeds, tableRows, epsilons(config));
   if (whole !== undefined) return whole;
+  const perLayer = ops.matmul(embeds, w.perLayerModelProjection);
   const others = w.altupProjections.map((projection) =>
     ops.matchMagnitude(ops.matmul(embeds, projection), embeds, MAGNITUDE_EPS)
   );
-  return config.altupNumInputs === 1
+  const streams = config.altupNumInputs === 1
     ? ops.reshape(embeds, [1, ...embeds.shape])
     : ops.stack([embeds, ...others]);
+  return { streams, perLayer };
 }
 
 function epsilons({ rmsNormEps }: Gemma3nTextConfig): StreamsEpsilons {

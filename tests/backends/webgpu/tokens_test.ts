@@ -291,6 +291,41 @@ if (context && target) {
     }
   });
 
+  test("embedding() looks up what a slot held when it was recorded", async () => {
+    const [vocab, width] = [12, 8];
+    const table = randomTensor([vocab, width], { seed: 3 });
+    await using device = await target.create();
+    const tokens = device.tokens!;
+    tokens.reserve(1, 1);
+    const weight = device.declareWeight({
+      name: "table",
+      kind: "matrix",
+      shape: [vocab, width],
+      format: "f32",
+    });
+    const logits = new Float32Array(vocab);
+    logits[9] = 1;
+    const record = () => {
+      const row = tokens.embedding(weight, 0, 1, 1);
+      tokens.argmax(device.upload(logits, [1, vocab]), 0);
+      return [row, tokens.embedding(weight, 0, 1, 1)];
+    };
+    device.plan(record);
+    await device.allocate();
+    await device.writeWeight(weight, {
+      firstRow: 0,
+      rows: vocab,
+      dtype: "f32",
+      bytes: new Uint8Array(table.data.buffer),
+    });
+    tokens.write(Int32Array.of(5), 0);
+    const rows = await device.read(record());
+    for (const [i, id] of [5, 9].entries()) {
+      const expected = table.data.subarray(id * width, (id + 1) * width);
+      assertClose(rows[i]!, expected, { label: `row ${id}` });
+    }
+  });
+
   test("slots hold their ids until they are filled again", async () => {
     const vocab = 5000;
     await using device = await tokenDevice(target, 2, vocab);

@@ -110,3 +110,52 @@ export const embeddingWgsl: Readonly<Record<WeightFormat, string>> =
  */
 export const chosenEmbeddingWgsl: Readonly<Record<WeightFormat, string>> =
   ofEachFormat(true);
+
+/** A table of which a kernel takes quads. */
+export interface TableQuadOptions {
+  readonly format: WeightFormat;
+  /** D, a multiple of 4. */
+  readonly width: number;
+  readonly scale: number;
+}
+
+/** What a kernel needs of a table: its buffers, and `fn <name>Quad(row, q) -> vec4f`. */
+export interface TableQuads {
+  readonly bindings: readonly { name: string; element: string }[];
+  readonly functions: string;
+}
+
+/** WGSL of quads of a table's rows, for kernels that look up what they need themselves. */
+export function tableQuadWgsl(
+  name: string,
+  { format, width, scale }: TableQuadOptions,
+): TableQuads {
+  const factor = `${Math.fround(scale)}f`;
+  const [values, scales] = [`${name}Values`, `${name}Scales`];
+  const head = `fn ${name}Quad(row: u32, q: u32) -> vec4f {`;
+  if (format === "f32") {
+    return {
+      bindings: [{ name: values, element: "vec4f" }],
+      functions: `${head} return ${values}[row * ${
+        width / 4
+      }u + q] * ${factor}; }`,
+    };
+  }
+  const quants = format === "q8"
+    ? `vec4f(unpack4xI8(${values}[row * ${width / 4}u + q]))`
+    : `(vec4f(unpack4xU8((${values}[row * ${
+      width / 8
+    }u + q / 8u * 4u + q % 4u] >> (q & 4u)) & 0x0f0f0f0fu)) - 8.0)`;
+  return {
+    bindings: [{ name: values, element: "u32" }, {
+      name: scales,
+      element: "u32",
+    }],
+    functions: `${head}
+  let pair = unpack2x16float(${scales}[row * ${
+      Math.ceil(width / 64)
+    }u + q / 16u]);
+  return pair[q / 8u % 2u] * ${quants} * ${factor};
+}`,
+  };
+}

@@ -9,6 +9,7 @@ import { gatherRowsWgsl } from "../kernels/gather_rows.ts";
 import { STACKED_PARTS, stackWgsl } from "../kernels/stack.ts";
 import { elementGrid, type Recorder } from "../recorder.ts";
 import type { Binding, WebGpuTensor } from "../tensors.ts";
+import type { WebGpuWeight } from "../weights.ts";
 
 /** Operations of this group. */
 type DataOps = Pick<
@@ -78,7 +79,8 @@ export function dataOps(r: Recorder): DataOps {
     },
     embedding(table, ids, scale) {
       const out = r.output(shapes.embedding(table, ids, scale));
-      lookUp(r, table, { ids: r.values(ids), out, scale });
+      const w = ownTable(r, table);
+      lookUp(r, w, { ids: r.values(ids), out, scale });
       return out;
     },
   };
@@ -94,25 +96,29 @@ export interface LookUp {
   readonly scale: number;
 }
 
+/** Checks that rows can be looked up in a weight. */
+export function ownTable(r: Recorder, table: Weight): WebGpuWeight {
+  const w = r.ownWeight("embedding", table, "matrix");
+  if (!w.sparseInput) return w;
+  throw new InputError(
+    `Cannot record "embedding": weight "${w.name}" was declared with ` +
+      '"sparseInput"; declare it without',
+  );
+}
+
 /** Records `out[t] = table[ids[t]] * scale`. */
 export function lookUp(
   r: Recorder,
-  table: Weight,
+  w: WebGpuWeight,
   { ids, firstChosen, out, scale }: LookUp,
 ): void {
-  const w = r.ownWeight("embedding", table, "matrix");
-  if (w.sparseInput) {
-    throw new InputError(
-      `Cannot record "embedding": weight "${w.name}" was declared with ` +
-        '"sparseInput"; declare it without',
-    );
-  }
   const [rows, width] = out.shape as readonly [number, number];
   const isChosen = firstChosen !== undefined;
   const codes = isChosen ? chosenEmbeddingWgsl : embeddingWgsl;
   for (const { firstRow, rows: partRows, values, scales } of w.parts) {
     const planes = w.format === "f32" ? [values] : [values, scales];
     r.dispatch({
+      label: "embedding", // others may record it
       code: codes[w.format],
       constants: {
         WIDTH: width,

@@ -16,6 +16,7 @@ import {
   mergeParts,
 } from "../kernels/decoder_layer/merge_splits.ts";
 import { projectedSize } from "../kernels/decoder_layer/project.ts";
+import type { StreamsLack } from "../kernels/decoder_layer/project_streams.ts";
 import type { Recorder } from "../recorder.ts";
 import {
   type Binding,
@@ -27,6 +28,7 @@ import {
 import { kernelOf } from "./kernel_set.ts";
 import { type LayerPlan, layerPlan } from "./layer_plan.ts";
 import { PendingAddend } from "./pending_addend.ts";
+import { PendingMatch } from "./pending_match.ts";
 import {
   type KeyDivision,
   type LayerOutputs,
@@ -60,6 +62,15 @@ export function decoderLayerOp(
   };
 }
 
+/** The streams that a layer reads, and what they lack. */
+interface StreamsBefore {
+  readonly streams: WebGpuTensor;
+  /** An addend and the weight of its norm, or nothing. */
+  readonly addend: readonly WebGpuTensor[];
+  readonly norm: readonly Binding[];
+  readonly lack: StreamsLack;
+}
+
 /** A layer in a step. */
 class LayerRecording {
   private readonly r: Recorder;
@@ -90,39 +101,57 @@ class LayerRecording {
     this.requireShape("streams", x, [A, 1, D]);
     const perLayerInput = r.own(this.context.perLayerInput);
     this.requireShape("per-layer input", perLayerInput, [1, P]);
-    const { pending } = x;
-    const before = pending instanceof PendingAddend
-      ? [pending.streams, pending.addend]
-      : [r.own(x)];
-    const norm = pending instanceof PendingAddend
-      ? [pending.plan.addendNorm]
-      : [];
+    const { streams, addend, norm, lack } = this.streamsOf(x);
     const division = this.division();
+    const before = [streams, ...addend];
     const inputs = [...before, perLayerInput, ...this.tables];
     const known = plan.recorded;
     const outputs = known?.isOf(r, inputs, this.store, division)
       ? known.repeat(r, this.position)
-      : this.recordAnew(inputs, [...before, ...norm], perLayerInput, division);
+      : this.recordAnew(inputs, {
+        reads: [...before, ...norm],
+        lack,
+        perLayerInput,
+        division,
+      });
     const corrected = r.tensor(outputs.corrected, [A, 1, D]);
-    const addend = r.tensor(outputs.addend, [D]);
-    return r.unfinished(
-      corrected,
-      new PendingAddend(r, plan, corrected, addend),
-    );
+    const left = r.tensor(outputs.addend, [D]);
+    return r.unfinished(corrected, new PendingAddend(r, plan, corrected, left));
+  }
+
+  /** The streams as they are, and what they lack. */
+  private streamsOf(x: WebGpuTensor): StreamsBefore {
+    const { r } = this;
+    const { pending } = x;
+    if (pending instanceof PendingAddend) {
+      const { streams, addend, plan } = pending;
+      const norm = [plan.addendNorm];
+      return { streams, addend: [addend], norm, lack: { pending: true } };
+    }
+    const [addend, norm] = [[], []];
+    if (pending instanceof PendingMatch) {
+      const { unmatched, magnitudeEps } = pending;
+      const lack = { unmatched: { magnitudeEps } };
+      return { streams: unmatched, addend, norm, lack };
+    }
+    return { streams: r.own(x), addend, norm, lack: {} };
   }
 
   /** Records the seven dispatches; a later step may repeat them. */
   private recordAnew(
     inputs: readonly WebGpuTensor[],
-    before: readonly Binding[],
-    perLayerInput: WebGpuTensor,
-    division: KeyDivision,
+    { reads, lack, perLayerInput, division }: {
+      readonly reads: readonly Binding[];
+      readonly lack: StreamsLack;
+      readonly perLayerInput: WebGpuTensor;
+      readonly division: KeyDivision;
+    },
   ): LayerOutputs {
     const { r, plan } = this;
     const { streams, hidden, perLayer } = plan.shape;
     let outputs: LayerOutputs;
     const part = r.part(() => {
-      const { state, projected } = this.project(before);
+      const { state, projected } = this.project(reads, lack);
       const attended = this.attentionOutput(projected, division);
       const { mid, feedforward } = this.mlp(attended, state);
       const corrected = this.floats(streams * hidden);
@@ -158,13 +187,14 @@ class LayerRecording {
 
   private project(
     before: readonly Binding[],
+    lack: StreamsLack,
   ): Record<"state" | "projected", StepBuffer> {
     const { r, plan } = this;
     const { streams, hidden } = plan.shape;
     const state = this.floats((streams + 1) * hidden);
     const projected = this.floats(projectedSize(plan.shape));
     r.dispatch({
-      ...kernelOf(plan.project(before.length > 1)),
+      ...kernelOf(plan.project(lack)),
       reads: [...before, ...this.weights],
       writes: [state, projected],
     });

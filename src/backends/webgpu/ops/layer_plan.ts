@@ -19,6 +19,7 @@ import {
 import { mergeSplitsKernel } from "../kernels/decoder_layer/merge_splits.ts";
 import { perLayerProjectionKernel } from "../kernels/decoder_layer/per_layer_projection.ts";
 import { projectKernel } from "../kernels/decoder_layer/project.ts";
+import type { StreamsLack } from "../kernels/decoder_layer/project_streams.ts";
 import type { Recorder } from "../recorder.ts";
 import type { Region } from "../tensors.ts";
 import type { WeightGroup } from "../weight_groups.ts";
@@ -58,10 +59,10 @@ export class LayerPlan {
     this.kernels = new KernelSet(shape);
   }
 
-  project(pending: boolean): LayerKernel {
+  project(lack: StreamsLack): LayerKernel {
     return this.kernels.get(
-      `project ${pending}`,
-      () => projectKernel(this.shape, pending),
+      `project ${JSON.stringify(lack)}`,
+      () => projectKernel(this.shape, lack),
     );
   }
 

@@ -12,7 +12,7 @@ import {
   recordSample,
   requireSampling,
 } from "./choices.ts";
-import { lookUp } from "./data.ts";
+import { PendingLookup } from "./pending_lookup.ts";
 
 /** Where chosen ids lie: an f32 each, `[slots, rows]`. */
 export class TokenMemory {
@@ -77,9 +77,10 @@ export function tokenOps(
     },
     embedding(table, slot, rows, scale) {
       const firstChosen = first("embedding", slot, rows);
-      const out = r.output([rows, table.shape[1]!]);
-      lookUp(r, table, { ids: memory.region, firstChosen, out, scale });
-      return out;
+      const { region: ids } = memory;
+      const chosen = { ids, firstChosen };
+      const lookup = new PendingLookup(r, table, rows, scale, chosen);
+      return r.laterFrom(ids, [rows, table.shape[1]!], lookup);
     },
     chosen(rows) {
       const { slots } = memory;

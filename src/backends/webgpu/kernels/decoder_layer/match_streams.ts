@@ -4,9 +4,8 @@ import { Octets } from "./products.ts";
 import type { StreamsShape } from "./streams_shape.ts";
 
 /**
- * WGSL of the second kernel before the layers: `embedding` `[D]` is the first of
- * the `streams` `[A, D]`, and `projected` `[A - 1, D]` with its magnitude are the
- * others. A workgroup a stream.
+ * WGSL that gives all streams the magnitude of the first, where no layer does it:
+ * `unmatched` and `streams` `[A, D]`. A workgroup a stream.
  */
 export function matchStreamsKernel(shape: StreamsShape): LayerKernel {
   const { hidden, streams, subgroups, magnitudeEps } = shape;
@@ -19,10 +18,9 @@ export function matchStreamsKernel(shape: StreamsShape): LayerKernel {
     octets.declare(),
     "  var wanted = 0.0; var found = 0.0;",
     octets.eachQuad((q, x) =>
-      `  { let first = embedding[${q}];
+      `  { let first = unmatched[${q}];
     wanted += dot(first, first);
-    if (group.x == 0u) { ${x} = first; }
-    else { ${x} = projected[(group.x - 1u) * ${quads}u + ${q}]; }
+    ${x} = unmatched[group.x * ${quads}u + ${q}];
     found += dot(${x}, ${x}); }`
     ),
     sums.lines([["wantedSquares", "wanted"], ["foundSquares", "found"]]),
@@ -41,8 +39,7 @@ export function matchStreamsKernel(shape: StreamsShape): LayerKernel {
     code: kernelWgsl(subgroups, {
       threads,
       bindings: [
-        { name: "embedding", element: "vec4f" },
-        { name: "projected", element: "vec4f" },
+        { name: "unmatched", element: "vec4f" },
         { name: "streams", element: "vec4f", writes: true },
       ],
       declarations: [sums.declaration()],

@@ -3,12 +3,18 @@ import { float, type LayerKernel, range, threadsFor } from "./layer_shape.ts";
 import { Octets } from "./products.ts";
 import type { StreamsShape } from "./streams_shape.ts";
 
+/** Sizes of {@link mergeStreamsKernel}. */
+export interface MergeShape extends StreamsShape {
+  /** Quads before the weight of the last norm. */
+  readonly norm: number;
+}
+
 /**
  * WGSL of the second kernel after the layers: `projected` `[A - 1, D]` get the
  * magnitude of the first of the `streams` `[A, D]`; the mean of all is normed with
  * a weight among `vectors`. Writes `hidden` `[D]`. One workgroup: all is little.
  */
-export function mergeStreamsKernel(shape: StreamsShape): LayerKernel {
+export function mergeStreamsKernel(shape: MergeShape): LayerKernel {
   const { hidden, streams, subgroups, normEps, norm } = shape;
   const threads = threadsFor(hidden);
   const octets = new Octets("d", hidden, threads, threads);

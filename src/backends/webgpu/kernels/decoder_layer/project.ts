@@ -16,6 +16,7 @@ import {
   coefficients,
   loadStreams,
   predictActive,
+  type StreamsLack,
   writeSlice,
 } from "./project_streams.ts";
 import {
@@ -33,9 +34,9 @@ const MOST_ROWS = 32;
  * WGSL of a layer's first kernel: the streams are predicted, the active one is
  * normed, and meets the projections of attention and the left half of LAuReL.
  *
- * `streams` `[A, D]`; with `pending` the layer before left its result unnormed in
- * `addend` `[D]`, which goes with weight `addendNorm` into all streams but the
- * first. Writes `state` `[A + 1, D]`, the predicted streams and the normed active
+ * `streams` `[A, D]`; where an addend is pending the layer before left its result
+ * unnormed in `addend` `[D]`, which goes with weight `addendNorm` into all streams
+ * but the first; unmatched streams get the magnitude of the first here. Writes `state` `[A + 1, D]`, the predicted streams and the normed active
  * one, and `projected` `[N * H + 2 * K * H + R]`: q, k, v and LAuReL, raw; k and v
  * only where the layer has its own.
  *
@@ -45,7 +46,7 @@ const MOST_ROWS = 32;
  */
 export function projectKernel(
   shape: LayerShape,
-  pending: boolean,
+  lack: StreamsLack,
 ): LayerKernel {
   const { hidden, streams, subgroups } = shape;
   const threads = threadsFor(hidden);
@@ -58,9 +59,9 @@ export function projectKernel(
     chooseMatrix(share),
     octets.declare(),
     products.before,
-    loadStreams(shape, octets, pending),
-    coefficients(shape, octets, sums, pending),
-    predictActive(shape, octets, sums, pending),
+    loadStreams(shape, octets, lack),
+    coefficients(shape, octets, sums, lack),
+    predictActive(shape, octets, sums, lack),
     writeSlice(shape, octets, Math.ceil(hidden / 4 / groups)),
     products.after,
   ];
@@ -72,7 +73,7 @@ export function projectKernel(
       threads,
       bindings: [
         { name: "streams", element: "vec4f" },
-        ...(pending ? ADDEND_BINDINGS : []),
+        ...(lack.pending ? ADDEND_BINDINGS : []),
         ...WEIGHT_BINDINGS,
         { name: "state", element: "vec4f", writes: true },
         { name: "projected", element: "f32", writes: true },

@@ -3,11 +3,19 @@ import type { WorkgroupSums } from "./kernel.ts";
 import { float, type LayerShape, range } from "./layer_shape.ts";
 import type { Octets } from "./products.ts";
 
+/** What the streams lack that the layer's first kernel reads. */
+export interface StreamsLack {
+  /** The addend that the layer before left. */
+  readonly pending?: boolean;
+  /** The magnitude of the first stream, in all others: they are projections of it. */
+  readonly unmatched?: { readonly magnitudeEps: number } | undefined;
+}
+
 /** The thread's quads of all streams, and of the addend. */
 export function loadStreams(
   { streams, hidden }: LayerShape,
   octets: Octets,
-  pending: boolean,
+  { pending }: StreamsLack,
 ): string {
   const names = [
     ...range(streams).map((
@@ -30,7 +38,7 @@ ${
 function routeStreams(
   shape: LayerShape,
   octets: Octets,
-  pending: boolean,
+  { pending, unmatched }: StreamsLack,
 ): string {
   const { streams, hidden, router, routerNorm, inputNorm } = shape;
   const routed = range(streams);
@@ -49,9 +57,20 @@ ${
         ? `\n  addedSquare += dot(added${id}, added${id});
   added${id} *= addendNorm[${q}];`
         : ""
+    }${
+      unmatched
+        ? routed.slice(1).map((j) =>
+          `\n  found${j} += dot(stream${j}${id}, stream${j}${id});`
+        ).join("")
+        : ""
     }`
   );
   return `  var square = 0.0; var addedSquare = 0.0;
+${
+    unmatched
+      ? routed.slice(1).map((j) => `  var found${j} = 0.0;`).join("\n")
+      : ""
+  }
 ${octets.ids.map((id) => `  var norm${id} = vec4f();`).join("\n")}
 ${
     routed.map((m) => `  var routed${m} = 0.0; var coefWeight${m} = 0.0;`)
@@ -74,15 +93,19 @@ export function coefficients(
   shape: LayerShape,
   octets: Octets,
   sums: WorkgroupSums,
-  pending: boolean,
+  lack: StreamsLack,
 ): string {
   const { streams, hidden, eps } = shape;
   const routed = range(streams);
-  return `${routeStreams(shape, octets, pending)}
+  const { pending, unmatched } = lack;
+  return `${routeStreams(shape, octets, lack)}
 ${
     sums.lines([
       ["squares", "square"],
       ...(pending ? [["addedSquares", "addedSquare"]] as const : []),
+      ...(unmatched
+        ? routed.slice(1).map((j) => [`found${j}Squares`, `found${j}`] as const)
+        : []),
       ...routed.map((m) => [`routedSum${m}`, `routed${m}`] as const),
     ])
   }
@@ -107,9 +130,24 @@ export function predictActive(
   { streams, hidden, eps }: LayerShape,
   octets: Octets,
   sums: WorkgroupSums,
-  pending: boolean,
+  { pending, unmatched }: StreamsLack,
 ): string {
   const others = range(streams).slice(1);
+  const mean = (squares: string) => `${squares} / ${float(hidden)}`;
+  const match = unmatched
+    ? `${
+      others.map((j) =>
+        `  let match${j} = sqrt(${mean("squares")}) / sqrt(max(${
+          mean(`found${j}Squares`)
+        }, ${float(unmatched.magnitudeEps)}));`
+      ).join("\n")
+    }
+${
+      octets.eachQuad((_q, _x, id) =>
+        others.map((j) => `  stream${j}${id} *= match${j};`).join("\n")
+      )
+    }`
+    : "";
   const add = pending
     ? `  let addedFactor = inverseSqrt(addedSquares / ${float(hidden)} + ${
       float(eps)
@@ -121,7 +159,8 @@ ${others.map((j) => `  stream${j}${id} += added${id};`).join("\n")}`
       )
     }`
     : "";
-  return `${add}
+  return `${match}
+${add}
   var activeSquare = 0.0;
 ${
     octets.eachQuad((_, x, id) =>

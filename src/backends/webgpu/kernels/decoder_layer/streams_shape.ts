@@ -1,7 +1,7 @@
 // What the kernels before and after the layers are made for.
 import type { SubgroupFeatures } from "../../features.ts";
 import type { MatrixPlace } from "./layer_shape.ts";
-import { type RowShare, shareRows } from "./row_share.ts";
+import { type RowShare, type SharedMatrix, shareRows } from "./row_share.ts";
 
 /** Workgroups that are wanted, and most rows of one. */
 const GROUPS = 256;
@@ -17,17 +17,17 @@ export interface StreamsShape {
   readonly normEps: number;
   /** Of all streams but the first, `[D, D]` each. */
   readonly projections: readonly MatrixPlace[];
-  /** Quads before the weight of the last norm; 0 where there is none. */
-  readonly norm: number;
 }
 
-/** How workgroups share the projections, whose outputs are `[A - 1, D]`. */
+/** How workgroups share the projections, whose outputs are `[A - 1, D]`, and further ones. */
 export function shareProjections(
   { projections, hidden }: StreamsShape,
+  first = 0,
+  further: readonly SharedMatrix[] = [],
 ): RowShare {
   const matrices = projections.map((matrix, i) => ({
     matrix,
-    output: i * hidden,
+    output: first + i * hidden,
   }));
-  return shareRows(matrices, GROUPS, MOST_ROWS);
+  return shareRows([...matrices, ...further], GROUPS, MOST_ROWS);
 }
