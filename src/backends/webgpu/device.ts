@@ -42,7 +42,7 @@ export function createWebGpuDevice(
 /** A binding may not be longer: kernels count bytes in 32 bits. */
 const MAX_BINDING_BYTES = 2 ** 31;
 
-/** Steps that nobody waits for, each a slice at most: an abort waits for as many. */
+/** Slices that nobody waits for at most: an abort waits for as many. */
 const MOST_QUEUED = 8;
 
 /** How to run a step. */
@@ -66,8 +66,9 @@ export class WebGpuDevice implements Device {
   private readonly marker: Readback;
   private readonly slices: Slices;
   private readonly memory: DeviceMemory;
-  /** Steps that were submitted and that nobody has waited for. */
+  /** Slices that were submitted and that nobody has waited for, and what they cost. */
   private queued = 0;
+  private queuedCost = 0;
   private state: "declaring" | "ready" | "disposed" = "declaring";
 
   constructor({ platform, context, onDispose }: WebGpuDeviceOptions) {
@@ -217,49 +218,71 @@ export class WebGpuDevice implements Device {
     }
   }
 
-  /** Runs the step in slices; gives the bytes of `kept`. */
+  /** Runs the step in slices; gives the bytes of `kept`, or none where the step goes on. */
   private async run(
     kept: readonly WebGpuTensor[],
     bytes: number,
     { signal, waits }: StepOptions,
   ): Promise<ArrayBuffer> {
     const { context, recorder, slices } = this;
-    const { gpu } = context;
     context.requireWorking("run a step");
     const { dispatches, uploads } = recorder;
     if (uploads.bytes > 0) {
-      gpu.queue.writeBuffer(uploads.memory!.buffer, 0, uploads.contents);
+      const { buffer } = uploads.memory!;
+      context.gpu.queue.writeBuffer(buffer, 0, uploads.contents);
     }
     for (let first = 0;;) {
       const slice = slices.next(dispatches, first);
       const isLast = slice.end === dispatches.length;
-      if (isLast && !waits && this.queued < MOST_QUEUED) {
+      const goesOn = !(isLast && waits) && this.mayQueue(slice, isLast);
+      if (goesOn) {
         await this.submitSlice(slice, [], undefined);
         this.queued++;
-        return new ArrayBuffer(0);
-      }
-      // What brings nothing back is over when a few bytes can be read.
-      const readback = isLast ? this.readback : this.marker;
-      const wanted = isLast ? Math.max(F32_BYTES, bytes) : F32_BYTES;
-      let values = new ArrayBuffer(0);
-      await context.guard("run a step", async () => {
-        const target = await readback.reserve(wanted);
-        const work = async () => {
-          await this.submitSlice(slice, isLast ? kept : [], target);
-          values = await readback.read(wanted);
-        };
-        // Time that includes other steps tells nothing about this one.
-        await (this.queued > 0 ? work() : slices.time(slice, work));
-        this.queued = 0;
-      });
-      if (isLast) {
+        this.queuedCost += slice.cost;
+        if (isLast) return new ArrayBuffer(0);
         await slices.pauseSometimes();
-        return values;
+      } else {
+        const values = await this.finishSlice(slice, isLast ? kept : [], bytes);
+        if (isLast) {
+          await slices.pauseSometimes();
+          return values;
+        }
+        await slices.pause();
       }
-      await slices.pause();
       signal?.throwIfAborted();
       first = slice.end;
     }
+  }
+
+  /** Whether nobody need wait for a slice: for the end of a step, or in a long one. */
+  private mayQueue({ cost }: Slice, isLast: boolean): boolean {
+    const { slices, queued, queuedCost } = this;
+    return queued < MOST_QUEUED &&
+      (isLast || slices.mayRunAhead(queuedCost + cost));
+  }
+
+  /** Submits a slice and waits for all that was; gives the bytes of `kept`. */
+  private async finishSlice(
+    slice: Slice,
+    kept: readonly WebGpuTensor[],
+    bytes: number,
+  ): Promise<ArrayBuffer> {
+    // What brings nothing back is over when a few bytes can be read.
+    const readback = kept.length > 0 ? this.readback : this.marker;
+    const wanted = kept.length > 0 ? Math.max(F32_BYTES, bytes) : F32_BYTES;
+    let values = new ArrayBuffer(0);
+    await this.context.guard("run a step", async () => {
+      const target = await readback.reserve(wanted);
+      const work = async () => {
+        await this.submitSlice(slice, kept, target);
+        values = await readback.read(wanted);
+      };
+      // Time that includes other slices tells nothing about this one.
+      await (this.queued > 0 ? work() : this.slices.time(slice, work));
+      this.queued = 0;
+      this.queuedCost = 0;
+    });
+    return values;
   }
 
   private async submitSlice(

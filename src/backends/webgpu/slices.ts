@@ -9,6 +9,8 @@ const SLICE_MS = 25;
 /** Budgets, in multiply-adds: what a processor, and the fastest GPU, does in that time. */
 const FIRST_BUDGET = 1e8;
 const MAX_BUDGET = 1e12;
+/** Slices of which the GPU may have as many as are not known to be done. */
+const MOST_AHEAD = 4;
 /** Multiply-adds that a workgroup counts for where an operation does not say. */
 const GROUP_COST = 256;
 
@@ -23,6 +25,7 @@ export interface Slice {
 export class Slices {
   private readonly platform: Platform;
   private budget = FIRST_BUDGET;
+  private isKnown = false;
   /** When the event loop ran for the last time, as far as is known. */
   private paused = 0;
 
@@ -41,6 +44,14 @@ export class Slices {
     return { first, end, cost };
   }
 
+  /**
+   * Whether the next one may be submitted while the GPU has work of `cost`: one
+   * that rests while a slice is encoded loses a tenth of its time.
+   */
+  mayRunAhead(cost: number): boolean {
+    return this.isKnown && cost <= MOST_AHEAD * this.budget;
+  }
+
   /** Runs a slice, which must end when the GPU has done it. */
   async time(slice: Slice, run: () => Promise<void>): Promise<void> {
     const started = this.platform.now();
@@ -50,6 +61,7 @@ export class Slices {
     if (factor > 1 && slice.cost < this.budget / 2) return;
     const budget = this.budget * Math.min(2, Math.max(0.25, factor));
     this.budget = Math.min(MAX_BUDGET, budget);
+    this.isKnown = factor < 2 || this.budget === MAX_BUDGET;
   }
 
   /** Lets the event loop run. */

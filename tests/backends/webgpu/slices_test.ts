@@ -57,3 +57,23 @@ test("slices grow while the GPU is fast, but not by what little work took", asyn
   await slices.time(first, done);
   assert.equal(slices.next(step, 0).end, 2 * first.end);
 });
+
+test("slices run ahead once it is known how long they take, and not far", async () => {
+  let now = 0;
+  const slices = new Slices({ ...testPlatform, now: () => now });
+  const step = dispatches(1000, 1e7);
+  const takes = (ms: number) => () => {
+    now += ms;
+    return Promise.resolve();
+  };
+  const first = slices.next(step, 0);
+  assert.equal(slices.mayRunAhead(first.cost), false);
+  await slices.time(first, takes(1));
+  assert.equal(slices.mayRunAhead(first.cost), false);
+  const second = slices.next(step, first.end);
+  await slices.time(second, takes(25));
+  const third = slices.next(step, second.end);
+  assert.equal(slices.mayRunAhead(third.cost), true);
+  assert.equal(slices.mayRunAhead(3 * third.cost), true);
+  assert.equal(slices.mayRunAhead(5 * third.cost), false);
+});
