@@ -142,7 +142,7 @@ function variants(
     format,
     width,
     rows: 1,
-    gated: false,
+    after: [],
     enablesSubgroups: false,
     packedDots: false,
   };

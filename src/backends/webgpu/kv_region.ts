@@ -2,8 +2,12 @@
 import { DeviceError } from "../../core/errors.ts";
 import { FreeList } from "../../ops/free_list.ts";
 import type { KvSpec } from "../../ops/ops.ts";
-import { align } from "./flags.ts";
-import { type GpuMemory, Region, ringBytes, WebGpuKvStore } from "./tensors.ts";
+import {
+  type GpuMemory,
+  Region,
+  storeBytes,
+  WebGpuKvStore,
+} from "./tensors.ts";
 
 /** Hands out places in the bytes that were reserved. */
 export class KvRegion {
@@ -23,12 +27,7 @@ export class KvRegion {
 
   /** A store without a place, for a plan. */
   static standIn(spec: KvSpec, device: symbol): WebGpuKvStore {
-    const region = () => new Region(ringBytes(spec));
-    return new WebGpuKvStore(
-      spec,
-      { keys: region(), values: region() },
-      device,
-    );
+    return new WebGpuKvStore(spec, new Region(storeBytes(spec)), device);
   }
 
   /**
@@ -46,10 +45,8 @@ export class KvRegion {
           "free a store, or reserve more before the memory is taken",
       );
     }
-    const ring = ringBytes(spec);
-    const keys = new Region(ring, this.memory, offset);
-    const values = new Region(ring, this.memory, offset + align(ring));
-    return new WebGpuKvStore(spec, { keys, values }, device);
+    const rings = new Region(bytes, this.memory, offset);
+    return new WebGpuKvStore(spec, rings, device);
   }
 
   /** Gives the place of a store that is taken back. */
@@ -57,8 +54,4 @@ export class KvRegion {
     store.taken = false;
     this.free.give(store.keys.offset, storeBytes(store));
   }
-}
-
-function storeBytes(spec: KvSpec): number {
-  return 2 * align(ringBytes(spec));
 }

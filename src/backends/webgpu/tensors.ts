@@ -4,6 +4,7 @@ import { type FloatCacheDtype, STORAGE_BYTES } from "../../core/dtype.ts";
 import { UnsupportedError } from "../../core/errors.ts";
 import type { Shape } from "../../core/shape.ts";
 import type { KvSpec, KvStore, Tensor } from "../../ops/ops.ts";
+import { align } from "./flags.ts";
 import { kvWidth } from "./kernels/kv_store.ts";
 
 /** Bytes of an f32. */
@@ -99,6 +100,8 @@ export class WebGpuKvStore implements KvStore {
   readonly dtype: FloatCacheDtype;
   readonly keys: Region;
   readonly values: Region;
+  /** Both, the keys first. */
+  readonly rings: Region;
   /** The device it belongs to. */
   readonly device: symbol;
   /** Whether a caller has it. */
@@ -106,7 +109,7 @@ export class WebGpuKvStore implements KvStore {
 
   constructor(
     spec: KvSpec,
-    { keys, values }: { readonly keys: Region; readonly values: Region },
+    rings: Region,
     device: symbol,
   ) {
     this.device = device;
@@ -114,9 +117,23 @@ export class WebGpuKvStore implements KvStore {
     this.kvHeads = spec.kvHeads;
     this.headDim = spec.headDim;
     this.dtype = dtypeOf(spec);
-    this.keys = keys;
-    this.values = values;
+    const { memory, offset } = rings;
+    const bytes = ringBytes(spec);
+    this.rings = rings;
+    this.keys = new Region(bytes, memory, offset);
+    this.values = new Region(bytes, memory, offset + align(bytes));
   }
+
+  /** Vectors of four before the values, among both rings. */
+  get valueVectors(): number {
+    const { keys, dtype } = this;
+    return align(keys.bytes) / (4 * STORAGE_BYTES[dtype]);
+  }
+}
+
+/** Bytes of both rings of a store; each begins where a kernel can bind it. */
+export function storeBytes(spec: KvSpec): number {
+  return 2 * align(ringBytes(spec));
 }
 
 /**

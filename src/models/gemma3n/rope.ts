@@ -3,7 +3,7 @@ import type { Device } from "../../ops/device.ts";
 import type { Tensor } from "../../ops/ops.ts";
 import type { Gemma3nTextConfig, LayerType } from "./config.ts";
 
-/** Cosines and sines for the rows of a step, `[T, H/2]` each. */
+/** Cosines and sines for the rows of a step, `[T, H/2]` each, parts of one tensor. */
 export interface RopeTables {
   readonly cos: Tensor;
   readonly sin: Tensor;
@@ -58,8 +58,9 @@ function tables(
   positions: Int32Array,
 ): RopeTables {
   const half = inverse.length;
-  const cos = new Float32Array(positions.length * half);
-  const sin = new Float32Array(positions.length * half);
+  const both = new Float32Array(2 * positions.length * half);
+  const cos = both.subarray(0, both.length / 2);
+  const sin = both.subarray(both.length / 2);
   const step = positions.length > 1
     ? pairsOf(inverse, Math.cos, Math.sin)
     : undefined;
@@ -85,8 +86,8 @@ function tables(
       sin[at] = s * shrink + c * rounding;
     }
   }
-  const shape = [positions.length, half];
-  return { cos: device.upload(cos, shape), sin: device.upload(sin, shape) };
+  const table = device.upload(both, [2, positions.length, half]);
+  return { cos: device.ops.at(table, 0), sin: device.ops.at(table, 1) };
 }
 
 /** Two numbers of each frequency, one behind the other. */

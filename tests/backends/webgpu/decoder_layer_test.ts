@@ -250,6 +250,24 @@ if (context) {
     assert.equal(repeated, 2 * SMALL.layers);
   });
 
+  test("kernels of a layer bind what others leave as one buffer", async () => {
+    const { gpu } = context;
+    const { createBindGroup } = gpu;
+    let bindings = 0;
+    gpu.createBindGroup = (descriptor) => {
+      bindings += [...descriptor.entries].length;
+      return createBindGroup.call(gpu, descriptor);
+    };
+    try {
+      await layersOf(plain, WIDE, "q4", { past: 0, rows: 1 }, true);
+    } finally {
+      gpu.createBindGroup = createBindGroup;
+    }
+    const others = 4 + 2; // joining the table, and the last addend
+    const most = 32 * WIDE.layers + others;
+    assert.ok(bindings > 0 && bindings <= most, `${bindings} bindings`);
+  });
+
   test("a NaN that one group of a packed product sees reaches all streams", async () => {
     const run = { past: 3, rows: 1, hasNaN: true };
     for (

@@ -13,7 +13,7 @@ import {
   type GroupProductsOptions,
 } from "../../../src/backends/webgpu/kernels/decoder_layer/group_products.ts";
 import {
-  kernelWgsl,
+  kernelCode,
   WEIGHT_BINDINGS,
 } from "../../../src/backends/webgpu/kernels/decoder_layer/kernel.ts";
 import {
@@ -100,7 +100,7 @@ function productsWgsl(
   body: string,
   matrices: number,
 ): string {
-  return kernelWgsl(subgroups, {
+  const { code, weightViews } = kernelCode(subgroups, {
     threads,
     bindings: [
       { name: "inputs", element: "vec4f" },
@@ -117,6 +117,8 @@ function productsWgsl(
       ),
     ],
   });
+  assert.equal(weightViews, WEIGHT_BINDINGS.length);
+  return code;
 }
 
 /** A vector, and the whole numbers it is rounded to with the scale of each group. */

@@ -13,13 +13,18 @@ const { textConfig } = parseGemma3nConfig({ model_type: "gemma3n" });
 /** Tables of the sliding layers for rows at these positions. */
 function tablesAt(positions: Int32Array): Record<"cos" | "sin", Float32Array> {
   const uploaded = new Map<Tensor, Float32Array>();
-  const upload = (data: Float32Array, shape: readonly number[]) => {
+  const tensorOf = (data: Float32Array, shape: readonly number[]) => {
     const tensor = { shape };
     uploaded.set(tensor, data);
     return tensor;
   };
+  const at = (x: Tensor, i: number) => {
+    const data = uploaded.get(x)!;
+    const size = data.length / x.shape[0]!;
+    return tensorOf(data.subarray(i * size, (i + 1) * size), x.shape.slice(1));
+  };
   const { sliding_attention: { cos, sin } } = ropeTables(
-    { upload } as unknown as Device,
+    { upload: tensorOf, ops: { at } } as unknown as Device,
     textConfig,
     positions,
   );

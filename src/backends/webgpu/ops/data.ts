@@ -1,7 +1,7 @@
 // Views, moving data, looking rows up.
 import { InputError } from "../../../core/errors.ts";
 import { numel, type Shape } from "../../../core/shape.ts";
-import type { Ops, Weight } from "../../../ops/ops.ts";
+import type { Ops, Tensor, Weight } from "../../../ops/ops.ts";
 import { shapes } from "../../../ops/shapes.ts";
 import { copyColumnsWgsl } from "../kernels/copy_columns.ts";
 import { chosenEmbeddingWgsl, embeddingWgsl } from "../kernels/embedding.ts";
@@ -62,21 +62,7 @@ export function dataOps(r: Recorder): DataOps {
       }
       return out;
     },
-    stack(parts) {
-      const out = r.output(shapes.stack(parts));
-      const count = numel(out.shape) / parts.length;
-      for (let part = 0; part < parts.length; part += STACKED_PARTS) {
-        const some = parts.slice(part, part + STACKED_PARTS);
-        r.dispatch({
-          code: STACK_CODES[some.length - 1]!,
-          reads: some.map((x) => r.own(x)),
-          writes: [out],
-          params: [count, part * count],
-          workgroups: elementGrid(some.length * count),
-        });
-      }
-      return out;
-    },
+    stack: (parts) => stack(r, parts, shapes.stack(parts)),
     embedding(table, ids, scale) {
       const out = r.output(shapes.embedding(table, ids, scale));
       const w = ownTable(r, table);
@@ -84,6 +70,27 @@ export function dataOps(r: Recorder): DataOps {
       return out;
     },
   };
+}
+
+/** Tensors of one size one behind another. */
+export function stack(
+  r: Recorder,
+  parts: readonly Tensor[],
+  shape: Shape,
+): WebGpuTensor {
+  const out = r.output(shape);
+  const count = numel(shape) / parts.length;
+  for (let part = 0; part < parts.length; part += STACKED_PARTS) {
+    const some = parts.slice(part, part + STACKED_PARTS);
+    r.dispatch({
+      code: STACK_CODES[some.length - 1]!,
+      reads: some.map((x) => r.own(x)),
+      writes: [out],
+      params: [count, part * count],
+      workgroups: elementGrid(some.length * count),
+    });
+  }
+  return out;
 }
 
 /** What {@link lookUp} is told. */

@@ -8,6 +8,7 @@ import type {
   LayerContext,
   LayerWeights,
 } from "../../../ops/decoder_layer.ts";
+import type { Tensor } from "../../../ops/ops.ts";
 import type { SubgroupFeatures } from "../features.ts";
 import { attendKeys } from "../kernels/decoder_layer/attend_size.ts";
 import { MERGED_SPLITS } from "../kernels/decoder_layer/attention_output.ts";
@@ -15,7 +16,13 @@ import {
   LONG_SPLITS,
   mergeParts,
 } from "../kernels/decoder_layer/merge_splits.ts";
-import { projectedSize } from "../kernels/decoder_layer/project.ts";
+import type { LayerKernel } from "../kernels/decoder_layer/layer_shape.ts";
+import {
+  correctedPlaces,
+  expandedPlaces,
+  leftPlaces,
+  preparedPlaces,
+} from "../kernels/decoder_layer/left_places.ts";
 import type { StreamsLack } from "../kernels/decoder_layer/project_streams.ts";
 import type { Recorder } from "../recorder.ts";
 import {
@@ -25,13 +32,14 @@ import {
   type WebGpuKvStore,
   type WebGpuTensor,
 } from "../tensors.ts";
-import { kernelOf } from "./kernel_set.ts";
+import { stack } from "./data.ts";
+import { kernelOf, weightReads } from "./kernel_set.ts";
 import { type LayerPlan, layerPlan } from "./layer_plan.ts";
 import { PendingAddend } from "./pending_addend.ts";
 import { PendingMatch } from "./pending_match.ts";
 import {
+  attendParams,
   type KeyDivision,
-  type LayerOutputs,
   RecordedLayer,
 } from "./recorded_layer.ts";
 
@@ -55,19 +63,18 @@ export function decoderLayerOp(
       if (plan === undefined) return undefined;
       plans.set(w, plan);
     }
-    if (plan.config !== config || !plan.group.isReady(r.planning)) {
-      return undefined;
-    }
-    return new LayerRecording(r, plan, context).record(r.ownPending(x));
+    const store = r.ownStore("decoderLayer", context.stores[0]!);
+    const fits = store.rings.bytes <= limits.maxStorageBufferBindingSize;
+    const isReady = plan.group.isReady(r.planning);
+    if (plan.config !== config || !fits || !isReady) return undefined;
+    const recording = new LayerRecording(r, plan, context, store);
+    return recording.record(r.ownPending(x));
   };
 }
 
 /** The streams that a layer reads, and what they lack. */
 interface StreamsBefore {
   readonly streams: WebGpuTensor;
-  /** An addend and the weight of its norm, or nothing. */
-  readonly addend: readonly WebGpuTensor[];
-  readonly norm: readonly Binding[];
   readonly lack: StreamsLack;
 }
 
@@ -77,13 +84,19 @@ class LayerRecording {
   private readonly plan: LayerPlan;
   private readonly context: LayerContext;
   private readonly store: WebGpuKvStore;
-  private readonly tables: readonly WebGpuTensor[];
+  /** Cosines and sines, `[2, 1, H / 2]`. */
+  private readonly table: WebGpuTensor;
 
-  constructor(r: Recorder, plan: LayerPlan, context: LayerContext) {
+  constructor(
+    r: Recorder,
+    plan: LayerPlan,
+    context: LayerContext,
+    store: WebGpuKvStore,
+  ) {
     this.r = r;
     this.plan = plan;
     this.context = context;
-    this.store = r.ownStore("decoderLayer", context.stores[0]!);
+    this.store = store;
     const { kvHeads, headDim } = plan.shape;
     if (this.store.kvHeads !== kvHeads || this.store.headDim !== headDim) {
       throw new InputError(
@@ -92,7 +105,7 @@ class LayerRecording {
       );
     }
     const { cos, sin } = context.rope;
-    this.tables = [this.table(cos), this.table(sin)];
+    this.table = this.joined(this.half(cos), this.half(sin));
   }
 
   record(x: WebGpuTensor): WebGpuTensor {
@@ -101,22 +114,19 @@ class LayerRecording {
     this.requireShape("streams", x, [A, 1, D]);
     const perLayerInput = r.own(this.context.perLayerInput);
     this.requireShape("per-layer input", perLayerInput, [1, P]);
-    const { streams, addend, norm, lack } = this.streamsOf(x);
+    const before = this.streamsOf(x);
     const division = this.division();
-    const before = [streams, ...addend];
-    const inputs = [...before, perLayerInput, ...this.tables];
+    const inputs = [before.streams, perLayerInput, this.table];
     const known = plan.recorded;
-    const outputs = known?.isOf(r, inputs, this.store, division)
+    const buffer = known?.isOf(r, inputs, this.store, division)
       ? known.repeat(r, this.position)
-      : this.recordAnew(inputs, {
-        reads: [...before, ...norm],
-        lack,
-        perLayerInput,
-        division,
-      });
-    const corrected = r.tensor(outputs.corrected, [A, 1, D]);
-    const left = r.tensor(outputs.addend, [D]);
-    return r.unfinished(corrected, new PendingAddend(r, plan, corrected, left));
+      : this.recordAnew(before, perLayerInput, division);
+    const shape = [A, 1, D];
+    const left = r.tensor(buffer, [buffer.bytes / F32_BYTES]);
+    return r.unfinished(
+      r.tensor(buffer, shape),
+      new PendingAddend(r, plan, left, shape),
+    );
   }
 
   /** The streams as they are, and what they lack. */
@@ -124,81 +134,59 @@ class LayerRecording {
     const { r } = this;
     const { pending } = x;
     if (pending instanceof PendingAddend) {
-      const { streams, addend, plan } = pending;
-      const norm = [plan.addendNorm];
-      return { streams, addend: [addend], norm, lack: { pending: true } };
+      return { streams: pending.left, lack: { pending: true } };
     }
-    const [addend, norm] = [[], []];
     if (pending instanceof PendingMatch) {
       const { unmatched, magnitudeEps } = pending;
-      const lack = { unmatched: { magnitudeEps } };
-      return { streams: unmatched, addend, norm, lack };
+      return { streams: unmatched, lack: { unmatched: { magnitudeEps } } };
     }
-    return { streams: r.own(x), addend, norm, lack: {} };
+    return { streams: r.own(x), lack: {} };
   }
 
   /** Records the seven dispatches; a later step may repeat them. */
   private recordAnew(
-    inputs: readonly WebGpuTensor[],
-    { reads, lack, perLayerInput, division }: {
-      readonly reads: readonly Binding[];
-      readonly lack: StreamsLack;
-      readonly perLayerInput: WebGpuTensor;
-      readonly division: KeyDivision;
-    },
-  ): LayerOutputs {
+    before: StreamsBefore,
+    perLayerInput: WebGpuTensor,
+    division: KeyDivision,
+  ): StepBuffer {
     const { r, plan } = this;
-    const { streams, hidden, perLayer } = plan.shape;
-    let outputs: LayerOutputs;
+    let left: StepBuffer;
     const part = r.part(() => {
-      const { state, projected } = this.project(reads, lack);
+      const projected = this.project(before);
       const attended = this.attentionOutput(projected, division);
-      const { mid, feedforward } = this.mlp(attended, state);
-      const corrected = this.floats(streams * hidden);
-      const gated = this.floats(perLayer);
-      r.dispatch({
-        ...kernelOf(plan.correct),
-        reads: [feedforward, mid, state, perLayerInput, ...this.weights],
-        writes: [corrected, gated],
-      });
-      const addend = this.floats(hidden);
-      r.dispatch({
-        ...kernelOf(plan.perLayerProjection),
-        reads: [gated, ...this.weights],
-        writes: [addend],
-      });
-      outputs = { corrected, addend };
+      const corrected = this.mlp(attended, projected, perLayerInput);
+      left = this.floats(leftPlaces(plan.shape).end);
+      this.dispatch(plan.perLayerProjection, [corrected], left);
     });
+    const inputs = [before.streams, perLayerInput, this.table];
     plan.recorded = r.planning
       ? undefined
-      : new RecordedLayer(part, inputs, this.store, division, outputs!);
-    return outputs!;
+      : new RecordedLayer(part, inputs, this.store, division, left!);
+    return left!;
   }
 
-  /** The buffer of the weights, as words and as quads. */
-  private get weights(): readonly Binding[] {
-    const { region } = this.plan.group;
-    return [region, region];
+  /** Records a kernel that reads these, and its weights. */
+  private dispatch(
+    kernel: LayerKernel,
+    reads: readonly Binding[],
+    to: StepBuffer,
+  ): void {
+    this.r.dispatch({
+      ...kernelOf(kernel),
+      reads: [...reads, ...weightReads(kernel, this.plan.group.region)],
+      writes: [to],
+    });
   }
 
   private floats(count: number): StepBuffer {
     return this.r.room(count * F32_BYTES);
   }
 
-  private project(
-    before: readonly Binding[],
-    lack: StreamsLack,
-  ): Record<"state" | "projected", StepBuffer> {
-    const { r, plan } = this;
-    const { streams, hidden } = plan.shape;
-    const state = this.floats((streams + 1) * hidden);
-    const projected = this.floats(projectedSize(plan.shape));
-    r.dispatch({
-      ...kernelOf(plan.project(lack)),
-      reads: [...before, ...this.weights],
-      writes: [state, projected],
-    });
-    return { state, projected };
+  private project({ streams, lack }: StreamsBefore): StepBuffer {
+    const { plan } = this;
+    const projected = this.floats(preparedPlaces(plan.shape).end);
+    this.dispatch(plan.project(lack), [streams], projected);
+    return projected;
   }
 
   /** Attention and LAuReL, `[2, D]`. */
@@ -206,85 +194,62 @@ class LayerRecording {
     projected: StepBuffer,
     division: KeyDivision,
   ): StepBuffer {
-    const { splits } = division;
     const { r, plan } = this;
     const { heads, headDim, hidden } = plan.shape;
-    const { partials, statistics } = this.attend(projected, division);
+    const partials = this.attend(projected, division);
     const outputs = this.floats(2 * hidden);
-    if (splits <= MERGED_SPLITS) {
-      r.dispatch({
-        ...kernelOf(plan.attentionOutput(false)),
-        reads: [partials, statistics, projected, ...this.weights],
-        writes: [outputs],
-        params: [splits],
-      });
+    if (division.splits <= MERGED_SPLITS) {
+      const kernel = plan.attentionOutput(false);
+      this.dispatch(kernel, [partials, projected], outputs);
       return outputs;
     }
     const attended = this.floats(heads * headDim);
     r.dispatch({
       ...kernelOf(plan.mergeSplits),
-      reads: [partials, statistics],
+      reads: [partials],
       writes: [attended],
-      params: [splits],
       workgroups: [heads, mergeParts(plan.shape), 1],
     });
-    r.dispatch({
-      ...kernelOf(plan.attentionOutput(true)),
-      reads: [attended, projected, ...this.weights],
-      writes: [outputs],
-    });
+    this.dispatch(plan.attentionOutput(true), [attended, projected], outputs);
     return outputs;
   }
 
+  /** What each split of the keys gives: a quad for each, then `[N, splits, H]`. */
   private attend(
     projected: StepBuffer,
     { tileKeys, splits }: KeyDivision,
-  ): Record<"partials" | "statistics", StepBuffer> {
+  ): StepBuffer {
     const { r, plan, store } = this;
     const { heads, headDim, kvHeads, keyValue } = plan.shape;
-    const partials = this.floats(heads * splits * headDim);
-    const statistics = this.floats(heads * splits * 2);
-    const rings = [store.keys, store.values];
+    const partials = this.floats(heads * splits * (4 + headDim));
+    const rings = [store.rings];
     r.dispatch({
       ...kernelOf(plan.attend(store.dtype, tileKeys)),
-      reads: [
-        projected,
-        plan.group.region,
-        ...this.tables,
-        ...(keyValue ? [] : rings),
-      ],
-      writes: [...(keyValue ? rings : []), partials, statistics],
-      params: [this.position, store.capacity],
+      reads: [projected, this.table, ...(keyValue ? [] : rings)],
+      writes: [...(keyValue ? rings : []), partials],
+      params: attendParams(store, this.position),
       cost: 2 * heads * headDim * this.seen,
       workgroups: [kvHeads, splits, 1],
     });
-    return { partials, statistics };
+    return partials;
   }
 
+  /** The MLP, and what it corrects. */
   private mlp(
     outputs: StepBuffer,
     state: StepBuffer,
-  ): Record<"mid" | "feedforward", StepBuffer> {
-    const { r, plan } = this;
-    const { hidden, intermediate, cutoff } = plan.shape;
-    const isSparse = cutoff !== undefined;
-    const mid = this.floats(hidden);
-    const activated = this.floats((isSparse ? 2 : 1) * intermediate);
-    const gateStatistics = isSparse
-      ? [this.floats(2 * plan.gateUp.groups)]
-      : [];
-    r.dispatch({
-      ...kernelOf(plan.gateUp),
-      reads: [outputs, state, ...this.weights],
-      writes: [mid, activated, ...gateStatistics],
-    });
-    const feedforward = this.floats(hidden);
-    r.dispatch({
-      ...kernelOf(plan.down),
-      reads: [activated, ...gateStatistics, ...this.weights],
-      writes: [feedforward],
-    });
-    return { mid, feedforward };
+    perLayerInput: WebGpuTensor,
+  ): StepBuffer {
+    const { plan } = this;
+    const { shape, gateUp } = plan;
+    const expanded = this.floats(expandedPlaces(shape, gateUp.groups).end);
+    this.dispatch(gateUp, [outputs, state], expanded);
+    const feedforward = this.floats(shape.hidden);
+    this.dispatch(plan.down, [expanded], feedforward);
+    const corrected = this.floats(correctedPlaces(shape).end);
+    const reads = [feedforward, expanded, perLayerInput];
+    this.dispatch(plan.correct, reads, corrected);
+    return corrected;
   }
 
   private get position(): number {
@@ -313,10 +278,22 @@ class LayerRecording {
     return { tileKeys, splits };
   }
 
-  private table(x: WebGpuTensor | LayerContext["rope"]["cos"]): WebGpuTensor {
+  private half(x: Tensor): WebGpuTensor {
     const own = this.r.own(x);
     this.requireShape("table", own, [1, this.plan.shape.headDim / 2]);
     return own;
+  }
+
+  /** Both halves of a table, which lie side by side already where one tensor had them. */
+  private joined(cos: WebGpuTensor, sin: WebGpuTensor): WebGpuTensor {
+    const { r } = this;
+    const width = this.plan.shape.headDim / 2;
+    const shape = [2, 1, width];
+    const follows = sin.buffer === cos.buffer &&
+      sin.offset === cos.offset + width * F32_BYTES;
+    if (follows) return r.tensor(cos.buffer, shape, cos.offset);
+    const both = r.once(cos, () => stack(r, [cos, sin], shape).buffer);
+    return r.tensor(both, shape);
   }
 
   private requireShape(

@@ -1,6 +1,7 @@
 // Kernels that are made once for a shape.
 import type { LayerKernel } from "../kernels/decoder_layer/layer_shape.ts";
 import type { Dispatch } from "../recorder.ts";
+import type { Region } from "../tensors.ts";
 
 /** Kernels by name and shape. */
 const made = new Map<string, LayerKernel>();
@@ -35,6 +36,14 @@ function sameStrings(kernel: LayerKernel): LayerKernel {
   const known = codes.get(code) ?? code;
   codes.set(known, known);
   return { ...kernel, code: known };
+}
+
+/** The buffer of the weights, as often as a kernel binds it. */
+export function weightReads(
+  { weightViews }: LayerKernel,
+  region: Region,
+): readonly Region[] {
+  return Array.from({ length: weightViews }, () => region);
 }
 
 /** A kernel as a dispatch has it. */

@@ -21,7 +21,6 @@ import { perLayerProjectionKernel } from "../kernels/decoder_layer/per_layer_pro
 import { projectKernel } from "../kernels/decoder_layer/project.ts";
 import type { StreamsLack } from "../kernels/decoder_layer/project_streams.ts";
 import type { Recorder } from "../recorder.ts";
-import type { Region } from "../tensors.ts";
 import type { WeightGroup } from "../weight_groups.ts";
 import { KernelSet } from "./kernel_set.ts";
 import type { RecordedLayer } from "./recorded_layer.ts";
@@ -40,8 +39,6 @@ export class LayerPlan {
   readonly config: LayerConfig;
   readonly shape: LayerShape;
   readonly group: WeightGroup;
-  /** Weight of the norm that the next layer computes. */
-  readonly addendNorm: Region;
   /** As the last step recorded it. */
   recorded: RecordedLayer | undefined;
   private readonly kernels: KernelSet;
@@ -50,12 +47,10 @@ export class LayerPlan {
     config: LayerConfig,
     shape: LayerShape,
     group: WeightGroup,
-    addendNorm: Region,
   ) {
     this.config = config;
     this.shape = shape;
     this.group = group;
-    this.addendNorm = addendNorm;
     this.kernels = new KernelSet(shape);
   }
 
@@ -129,8 +124,7 @@ export function layerPlan(
   const group = r.groups.form(weights, most);
   if (group === undefined) return undefined;
   const shape = layerShape(w, config, subgroups, group);
-  const norm = w.postPerLayerInputNorm as WebGpuWeight;
-  return new LayerPlan(config, shape, group, norm.parts[0]!.values);
+  return new LayerPlan(config, shape, group);
 }
 
 /** Whether kernels can be made for these sizes. */
@@ -257,5 +251,6 @@ function weightPlaces(
     postFeedforwardNorm: vector(w.postFeedforwardLayernorm),
     perLayerGate: matrix(w.perLayerInputGate),
     perLayerProjection: matrix(w.perLayerProjection),
+    postPerLayerInputNorm: vector(w.postPerLayerInputNorm),
   };
 }

@@ -3,12 +3,6 @@
 import type { RecordedPart, Recorder } from "../recorder.ts";
 import type { StepBuffer, WebGpuKvStore, WebGpuTensor } from "../tensors.ts";
 
-/** What a layer leaves: its streams `[A, 1, D]`, and their addend `[D]`. */
-export interface LayerOutputs {
-  readonly corrected: StepBuffer;
-  readonly addend: StepBuffer;
-}
-
 /** How attention divides the keys that are seen. */
 export interface KeyDivision {
   /** Keys of a tile. */
@@ -20,26 +14,35 @@ export interface KeyDivision {
 /** The dispatch that has the position among its parameters: attention. */
 const ATTEND = 1;
 
+/** The parameters of that dispatch. */
+export function attendParams(
+  { capacity, valueVectors }: WebGpuKvStore,
+  position: number,
+): readonly number[] {
+  return [position, capacity, valueVectors];
+}
+
 /** The dispatches of a layer, and what they are for. */
 export class RecordedLayer {
   private readonly part: RecordedPart;
   private readonly inputs: readonly WebGpuTensor[];
   private readonly store: WebGpuKvStore;
   private readonly division: KeyDivision;
-  private readonly outputs: LayerOutputs;
+  /** What the layer leaves. */
+  private readonly left: StepBuffer;
 
   constructor(
     part: RecordedPart,
     inputs: readonly WebGpuTensor[],
     store: WebGpuKvStore,
     division: KeyDivision,
-    outputs: LayerOutputs,
+    left: StepBuffer,
   ) {
     this.part = part;
     this.inputs = inputs;
     this.store = store;
     this.division = division;
-    this.outputs = outputs;
+    this.left = left;
   }
 
   /** Whether the layer of a step is this one, but for the position. */
@@ -59,12 +62,12 @@ export class RecordedLayer {
   }
 
   /** Records it again. */
-  repeat(r: Recorder, position: number): LayerOutputs {
-    const attend = [position, this.store.capacity];
+  repeat(r: Recorder, position: number): StepBuffer {
+    const attend = attendParams(this.store, position);
     r.repeat(
       this.part,
       ({ params }, i) => i === ATTEND ? attend : params!,
     );
-    return this.outputs;
+    return this.left;
   }
 }

@@ -24,7 +24,7 @@ import type { Recorder } from "../recorder.ts";
 import { type Binding, F32_BYTES, type WebGpuTensor } from "../tensors.ts";
 import type { WeightGroup } from "../weight_groups.ts";
 import type { WebGpuWeight } from "../weights.ts";
-import { kernelOf, KernelSet } from "./kernel_set.ts";
+import { kernelOf, KernelSet, weightReads } from "./kernel_set.ts";
 import { PendingAddend } from "./pending_addend.ts";
 import { PendingLookup } from "./pending_lookup.ts";
 import { PendingMatch } from "./pending_match.ts";
@@ -161,7 +161,10 @@ function embed(
     `project ${JSON.stringify(chosen?.tables)}`,
     () => projectEmbeddingKernel(shape, chosen?.tables),
   );
-  const reads = [...chosen?.reads ?? [r.own(embeds)], region, region];
+  const reads = [
+    ...chosen?.reads ?? [r.own(embeds)],
+    ...weightReads(kernel, region),
+  ];
   const projected = r.room(places.end * F32_BYTES);
   r.dispatch({
     ...kernelOf(kernel),
@@ -228,8 +231,7 @@ function merge(
   const { streams, hidden } = shape;
   const { pending } = x;
   const isPending = pending instanceof PendingAddend;
-  const last = isPending ? pending.streams : r.own(x);
-  const addend = isPending ? [pending.addend, pending.plan.addendNorm] : [];
+  const last = isPending ? pending.left : r.own(x);
   const projected = r.room((streams - 1) * hidden * F32_BYTES);
   const kernel = kernels.get(
     `unproject ${isPending}`,
@@ -237,13 +239,14 @@ function merge(
   );
   r.dispatch({
     ...kernelOf(kernel),
-    reads: [last, ...addend, region, region],
+    reads: [last, ...weightReads(kernel, region)],
     writes: [projected],
   });
   const out = r.output([1, hidden]);
+  const match = kernels.get("merge", () => mergeStreamsKernel(shape));
   r.dispatch({
-    ...kernelOf(kernels.get("merge", () => mergeStreamsKernel(shape))),
-    reads: [last, projected, region],
+    ...kernelOf(match),
+    reads: [last, projected, ...weightReads(match, region)],
     writes: [out],
   });
   return out;

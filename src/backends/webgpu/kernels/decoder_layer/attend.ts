@@ -8,7 +8,7 @@ import {
   RING_SLOT,
   tileLoop,
 } from "./attend_tiles.ts";
-import { kernelWgsl, WorkgroupSums } from "./kernel.ts";
+import { kernelCode, WorkgroupSums } from "./kernel.ts";
 import type { LayerKernel, LayerShape } from "./layer_shape.ts";
 
 /** The dimensions of a head that the threads of a key and of a value divide. */
@@ -20,12 +20,12 @@ export const ATTEND_HEADS: readonly number[] = [16, 32, 64, 128, 256];
  * head meet a part of its keys, with a running largest score and a running sum
  * (online softmax).
  *
- * `projected` as project.ts leaves it, `cosines` and `sines` `[H / 2]`, rings
- * `keys` and `values` `[capacity, K, H]`. The row at `position` sees positions
- * `position - window + 1 .. position`, which the splits divide. The last split
- * takes the new key and value from registers and writes them to the rings; no
- * other one reads their place. Writes `partials` `[N, splits, H]`, unscaled, and
- * largest score and sum of each split, `statistics` `[N, splits]`.
+ * `projected` as project.ts leaves it, `table` `[2, H / 2]` of cosines and sines,
+ * `ring` of keys and, from `values` on, of values, `[capacity, K, H]` each. The row
+ * at `position` sees positions `position - window + 1 .. position`, which the splits
+ * divide. The last split takes the new key and value from registers and writes them
+ * to the ring; no other one reads their place. Writes `partials`: largest score and
+ * sum of each split `[N, splits]`, a quad each, then `[N, splits, H]`, unscaled.
  *
  * A tile is `tileKeys` keys, see attend_size.ts. Its values are loaded while its scores become
  * weights. Dispatch: (K, splits).
@@ -38,11 +38,6 @@ export function attendKernel(
   const { subgroups, window } = shape;
   const size = attendSize(shape, tileKeys);
   const sums = new WorkgroupSums(subgroups, THREADS);
-  const ring = (name: string) => ({
-    name,
-    element: "KvVector",
-    writes: size.owning,
-  });
   const body = [
     keyRange(shape, tileKeys),
     rotate(shape, size, sums),
@@ -54,19 +49,15 @@ export function attendKernel(
     label: `decoderLayer attend ${window === undefined ? "full" : "sliding"}`,
     groups: size.kvHeads,
     cost: 0, // the caller knows how many keys there are
-    code: kernelWgsl(subgroups, {
+    ...kernelCode(subgroups, {
       threads: THREADS,
       bindings: [
         { name: "projected", element: "vec4f" },
-        { name: "vectors", element: "vec4f" },
-        { name: "cosines", element: "vec4f" },
-        { name: "sines", element: "vec4f" },
-        ring("keys"),
-        ring("values"),
+        { name: "table", element: "vec4f" },
+        { name: "ring", element: "KvVector", writes: size.owning },
         { name: "partials", element: "vec4f", writes: true },
-        { name: "statistics", element: "vec2f", writes: true },
       ],
-      params: ["position", "capacity"],
+      params: ["position", "capacity", "values"],
       declarations: [
         kvStoreWgsl(dtype),
         rotateFunction(size),

@@ -4,20 +4,22 @@
 import type { AttendSize } from "./attend_size.ts";
 import type { WorkgroupSums } from "./kernel.ts";
 import { float, type LayerShape, range } from "./layer_shape.ts";
+import { preparedPlaces } from "./left_places.ts";
 
 /** Two halves of a head turn together: quad q with the one half a head away. */
 export function rotateFunction({ quads }: AttendSize): string {
   return `fn rotated(q: u32, x: vec4f, partner: vec4f) -> vec4f {
   let at = q % ${quads / 2}u;
-  let sine = select(sines[at], -sines[at], q < ${quads / 2}u);
-  return x * cosines[at] + partner * sine;
+  let plus = table[at + ${quads / 2}u];
+  let sine = select(plus, -plus, q < ${quads / 2}u);
+  return x * table[at] + partner * sine;
 }`;
 }
 
 /**
  * Queries in workgroup memory; `newKey` and `newValue` where the layer has its own.
- * What is loaded meets its weights and turns before the sums of the norms are
- * known, so that no load waits for them.
+ * What is loaded turns before the sums of the norms are known, so that no load
+ * waits for them.
  */
 export function rotate(
   shape: LayerShape,
@@ -62,20 +64,23 @@ const NEW_SQUARES = [
 
 /** A thread's quads, turned with the one half a head away, and their squares. */
 function loadQuads(
-  { heads, qNorm, keyValue }: LayerShape,
-  { shared, quads, kvHeads }: AttendSize,
+  shape: LayerShape,
+  { shared, quads, owning }: AttendSize,
 ): string {
   const half = quads / 2;
-  const turn = (mine: string, other: string, norm: number) =>
-    `rotated(quad, ${mine} * vectors[${norm}u + quad], ${other} * vectors[${norm}u + other])`;
-  const own = keyValue
+  const at = preparedPlaces(shape);
+  const projected = (place: number, quad: string) =>
+    `projected[${place / 4}u + row + ${quad}]`;
+  const turn = (place: number) =>
+    `rotated(quad, ${projected(place, "quad")}, ${projected(place, "other")})`;
+  const own = owning
     ? `  var newKey = vec4f(); var newValue = vec4f(); var keySquare = 0.0;
   if (thread < ${quads}u) {
-    let base = ${heads * quads}u + head * ${quads}u;
-    let mine = projected[base + quad];
+    let row = head * ${quads}u;
+    let mine = ${projected(at.key, "quad")};
     keySquare = dot(mine, mine);
-    newKey = ${turn("mine", "projected[base + other]", keyValue.kNorm)};
-    newValue = projected[base + ${kvHeads * quads}u + quad];
+    newKey = ${turn(at.weightedKey)};
+    newValue = ${projected(at.value, "quad")};
   }`
     : "";
   return `  let g = thread / ${quads}u;
@@ -84,10 +89,10 @@ function loadQuads(
   let isQuery = thread < ${shared * quads}u;
   var turned = vec4f(); var square = 0.0;
   if (isQuery) {
-    let base = (head * ${shared}u + g) * ${quads}u;
-    let mine = projected[base + quad];
+    let row = (head * ${shared}u + g) * ${quads}u;
+    let mine = ${projected(at.query, "quad")};
     square = dot(mine, mine);
-    turned = ${turn("mine", "projected[base + other]", qNorm)};
+    turned = ${turn(at.weightedQuery)};
   }
 ${own}`;
 }
@@ -121,7 +126,7 @@ ${
   if (isLast && thread < ${quads}u) {
 ${heads.map((g) => `    sum${g} = newValue; total${g} = 1.0;`).join("\n")}
     let slot = ((params.position % params.capacity) * groups.x + head) * ${quads}u + thread;
-    keys[slot] = storedKey;
-    values[slot] = storedValue;
+    ring[slot] = storedKey;
+    ring[params.values + slot] = storedValue;
   }`;
 }

@@ -67,7 +67,7 @@ ${heads.map((g) => `      var part${g} = 0.0;`).join("\n")}
         let at = turn * ${step}u + lane;
 ${
     each.map((i) =>
-      `        let key${i} = kvLoad(keys[row + at + ${i * lanes}u]);`
+      `        let key${i} = kvLoad(ring[row + at + ${i * lanes}u]);`
     ).join("\n")
   }
 ${
@@ -106,7 +106,7 @@ function loadValues(size: AttendSize, turn: string): string {
   const { together } = size;
   const { each, step } = valueTurns(size);
   return each.map((i) =>
-    `    value${i} = values[${
+    `    value${i} = ring[params.values + ${
       ringRow(`(${turn}) * ${step}u + ${i * together}u + valueKey`, size)
     } + quad];`
   ).join("\n");
@@ -193,15 +193,16 @@ export function leavePartials(size: AttendSize): string {
   workgroupBarrier();
   if (thread < ${count * quads}u) {
     let at = (head * ${shared}u + ${first}u + g) * groups.y + split;
-    partials[at * ${quads}u + quad] = ${
+    partials[statistics + at * ${quads}u + quad] = ${
       sum((i) => `sumQuads[g * ${THREADS}u + ${i * quads}u + quad]`)
     };
     if (quad == 0u) {
-      statistics[at] = vec2f(largest[now * ${shared}u + ${first}u + g], ${
+      partials[at] = vec4f(largest[now * ${shared}u + ${first}u + g], ${
       sum((i) => `sumWeights[g * ${together}u + ${i}u]`)
-    });
+    }, 0.0, 0.0);
     }
   }`;
   });
-  return rounds.join("\n  workgroupBarrier();\n");
+  return `  let statistics = ${size.kvHeads * shared}u * groups.y;
+${rounds.join("\n  workgroupBarrier();\n")}`;
 }

@@ -1,5 +1,5 @@
 import { GroupProducts } from "./group_products.ts";
-import { type KernelBinding, kernelWgsl, WEIGHT_BINDINGS } from "./kernel.ts";
+import { type KernelBinding, kernelCode, WEIGHT_BINDINGS } from "./kernel.ts";
 import {
   costOf,
   type LayerKernel,
@@ -15,6 +15,8 @@ import {
   RowProducts,
   rowsOf,
 } from "./products.ts";
+import { preparedPlaces } from "./left_places.ts";
+import { splitsOf } from "./merge_splits.ts";
 import { SharedVector } from "./shared_vector.ts";
 
 /** Workgroups that are wanted, and most rows of one. */
@@ -29,8 +31,8 @@ const UNROLLED = 8;
  * WGSL of a layer's third kernel: attention's output projection, beside the right
  * half of LAuReL.
  *
- * `partials` `[N, splits, H]` and `statistics` `[N, splits]` as attend.ts leaves
- * them, at most {@link MERGED_SPLITS}; with `merged` instead `attended` `[N, H]`.
+ * `partials` as attend.ts leaves them, of at most {@link MERGED_SPLITS}; with
+ * `merged` instead `attended` `[N, H]`.
  * `projected` as project.ts leaves it. Writes `outputs` `[2, D]`: attention and
  * LAuReL, raw.
  */
@@ -56,7 +58,7 @@ export function attentionOutputKernel(
     label: "decoderLayer attentionOutput",
     groups: Math.ceil(hidden / rows),
     cost: costOf([oProj, laurelRight]),
-    code: kernelWgsl(subgroups, {
+    ...kernelCode(subgroups, {
       threads,
       bindings: [
         ...(merged ? ATTENDED_BINDINGS : SPLIT_BINDINGS),
@@ -64,7 +66,6 @@ export function attentionOutputKernel(
         ...WEIGHT_BINDINGS,
         { name: "outputs", element: "f32", writes: true },
       ],
-      ...(!merged && { params: ["splits"] }),
       declarations: [
         merged ? "" : mergeFunction(heads, headDim),
         attention.declaration,
@@ -136,16 +137,16 @@ const ATTENDED_BINDINGS: readonly KernelBinding[] = [
 ];
 const SPLIT_BINDINGS: readonly KernelBinding[] = [
   { name: "partials", element: "vec4f" },
-  { name: "statistics", element: "vec2f" },
 ];
 
 /** What attention gives, and LAuReL's left half. */
 function loadVectors(
-  { heads, kvHeads, headDim }: LayerShape,
+  shape: LayerShape,
   { attended, laurel }: Readonly<Record<"attended" | "laurel", Octets>>,
   merged: boolean,
 ): string {
-  const laurelQuads = (heads + 2 * kvHeads) * headDim / 4;
+  const { heads, headDim } = shape;
+  const laurelQuads = preparedPlaces(shape).laurel / 4;
   const left = laurel.eachQuad((q, x) =>
     `  ${x} = projected[${laurelQuads}u + ${q}];`
   );
@@ -155,8 +156,9 @@ function loadVectors(
     }`;
   }
   return `${left}
+  let splits = ${splitsOf(heads, headDim / 4)};
 ${weighSplits(heads, attended.threads)}
-${attended.eachQuad((q, x) => `  ${x} = mergedQuad(${q});`)}`;
+${attended.eachQuad((q, x) => `  ${x} = mergedQuad(${q}, splits);`)}`;
 }
 
 /**
@@ -168,16 +170,16 @@ function weighSplits(heads: number, threads: number): string {
   const own = turns.map((t) => `thread + ${t * threads}u`);
   return `${
     own.map((i) =>
-      `  if (${i} < ${heads}u * params.splits) { found[${i}] = statistics[${i}]; }`
+      `  if (${i} < ${heads}u * splits) { found[${i}] = partials[${i}].xy; }`
     ).join("\n")
   }
   workgroupBarrier();
 ${
     own.map((i, t) =>
-      `  let first${t} = (${i}) / params.splits * params.splits;
+      `  let first${t} = (${i}) / splits * splits;
   let own${t} = found[min(${i}, ${heads * MERGED_SPLITS - 1}u)];
   var largest${t} = own${t}.x;
-  for (var s = 0u; s < params.splits; s++) {
+  for (var s = 0u; s < splits; s++) {
     largest${t} = max(largest${t}, found[min(first${t} + s, ${
         heads * MERGED_SPLITS - 1
       }u)].x);
@@ -187,7 +189,7 @@ ${
   workgroupBarrier();
 ${
     own.map((i, t) =>
-      `  if (${i} < ${heads}u * params.splits) {
+      `  if (${i} < ${heads}u * splits) {
     let factor = exp(own${t}.x - largest${t});
     found[${i}] = vec2f(factor, factor * own${t}.y);
   }`
@@ -204,20 +206,20 @@ ${
 function mergeFunction(heads: number, headDim: number): string {
   const quads = headDim / 4;
   const turn = range(UNROLLED).map((i) =>
-    `    let at${i} = base + min(s + ${i}u, params.splits - 1u);
-    let part${i} = partials[at${i} * ${quads}u + h];`
+    `    let at${i} = base + min(s + ${i}u, splits - 1u);
+    let part${i} = partials[${heads}u * splits + at${i} * ${quads}u + h];`
   );
   const sum = range(UNROLLED).map((i) =>
-    `    let weight${i} = select(vec2f(), found[at${i}], s + ${i}u < params.splits);
+    `    let weight${i} = select(vec2f(), found[at${i}], s + ${i}u < splits);
     sum += weight${i}.x * part${i}; total += weight${i}.y;`
   );
   return `var<workgroup> found: array<vec2f, ${heads * MERGED_SPLITS}>;
-fn mergedQuad(quad: u32) -> vec4f {
-  let base = (quad / ${quads}u) * params.splits;
+fn mergedQuad(quad: u32, splits: u32) -> vec4f {
+  let base = (quad / ${quads}u) * splits;
   let h = quad % ${quads}u;
   var total = 0.0;
   var sum = vec4f();
-  for (var s = 0u; s < params.splits; s += ${UNROLLED}u) {
+  for (var s = 0u; s < splits; s += ${UNROLLED}u) {
 ${[...turn, ...sum].join("\n")}
   }
   return sum / total;

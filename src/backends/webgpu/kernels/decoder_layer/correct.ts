@@ -1,5 +1,11 @@
 import { mathWgsl } from "../math.ts";
-import { kernelWgsl, WEIGHT_BINDINGS, WorkgroupSums } from "./kernel.ts";
+import { gateGroups } from "./gate_up.ts";
+import {
+  kernelCode,
+  quadStore,
+  WEIGHT_BINDINGS,
+  WorkgroupSums,
+} from "./kernel.ts";
 import {
   costOf,
   float,
@@ -9,6 +15,7 @@ import {
   rowsFor,
   threadsFor,
 } from "./layer_shape.ts";
+import { correctedPlaces, expandedPlaces } from "./left_places.ts";
 import { Octets, oneMatrix, RowProducts } from "./products.ts";
 
 /** Workgroups that are wanted, and most rows of one. */
@@ -19,9 +26,9 @@ const MOST_ROWS = 8;
  * WGSL of a layer's sixth kernel: the MLP's result corrects all streams, and the
  * active one gates the layer's own embedding of the token.
  *
- * `feedforward` `[D]` as down.ts leaves it, `mid` `[D]` as gate_up.ts does, `state`
- * `[A + 1, D]` as project.ts does, `perLayerInput` `[P]`. Writes `corrected`
- * `[A, D]` and `gated` `[P]`.
+ * `feedforward` `[D]` as down.ts leaves it, `expanded` as gate_up.ts does,
+ * `perLayerInput` `[P]`. Writes `corrected` as `correctedPlaces` has it: streams
+ * `[A, D]`, and what the gate lets through of the embedding, `[P]`.
  */
 export function correctKernel(shape: LayerShape): LayerKernel {
   const { hidden, perLayer, subgroups } = shape;
@@ -36,20 +43,19 @@ export function correctKernel(shape: LayerShape): LayerKernel {
     ...oneMatrix(shape.perLayerGate, "first"),
   });
   const sums = new WorkgroupSums(subgroups, threads);
+  const { gated } = correctedPlaces(shape);
   return {
     label: "decoderLayer correct",
     groups,
     cost: costOf([shape.perLayerGate]),
-    code: kernelWgsl(subgroups, {
+    ...kernelCode(subgroups, {
       threads,
       bindings: [
         { name: "feedforward", element: "vec4f" },
-        { name: "mid", element: "vec4f" },
-        { name: "state", element: "vec4f" },
+        { name: "expanded", element: "vec4f" },
         { name: "perLayerInput", element: "f32" },
         ...WEIGHT_BINDINGS,
-        { name: "corrected", element: "vec4f", writes: true },
-        { name: "gated", element: "f32", writes: true },
+        { name: "corrected", element: "f32", writes: true },
       ],
       body: [
         `  let first = group.x * ${rows}u;`,
@@ -60,10 +66,15 @@ export function correctKernel(shape: LayerShape): LayerKernel {
         correctActive(shape, octets, Math.ceil(hidden / 4 / groups)),
         products.after(),
         `  if (thread < ${rows}u && first + thread < ${perLayer}u) {
-    gated[first + thread] = geluOf(dTotal(thread)) * perLayerInput[first + thread];
+    corrected[${gated}u + first + thread] = geluOf(dTotal(thread)) * perLayerInput[first + thread];
   }`,
       ],
-      declarations: [mathWgsl, sums.declaration(), products.declaration()],
+      declarations: [
+        mathWgsl,
+        quadStore("corrected"),
+        sums.declaration(),
+        products.declaration(),
+      ],
     }),
   };
 }
@@ -75,6 +86,7 @@ function activate(
   sums: WorkgroupSums,
 ): string {
   const { hidden, streams, eps, postFeedforwardNorm } = shape;
+  const { predicted } = expandedPlaces(shape, gateGroups(shape));
   const all = range(streams);
   const routers = all.map((m) => `router${m}`);
   const names = ["activated", "middle", "active", "scale", ...routers];
@@ -87,7 +99,9 @@ function activate(
   var feedforwardSquare = 0.0;
 ${
     octets.eachQuad((q, _, id) =>
-      `  activated${id} = feedforward[${q}]; middle${id} = mid[${q}]; active${id} = state[${q}];
+      `  activated${id} = feedforward[${q}]; middle${id} = expanded[${q}]; active${id} = expanded[${
+        predicted / 4
+      }u + ${q}];
   feedforwardSquare += dot(activated${id}, activated${id});
   activated${id} *= vectors[${postFeedforwardNorm}u + ${q}];
 ${
@@ -169,19 +183,23 @@ ${
 
 /** The vector of the products; each workgroup writes a part of the streams. */
 function correctActive(
-  { streams, hidden, correctScale }: LayerShape,
+  shape: LayerShape,
   octets: Octets,
   quads: number,
 ): string {
+  const { streams, hidden, correctScale } = shape;
+  const { predicted } = expandedPlaces(shape, gateGroups(shape));
   return octets.eachQuad((q, x, id) =>
     `  let innovation${id} = activated${id} - active${id};
   ${x} = active${id} + innovation${id} * coef0;
   if (${q} / ${quads}u == group.x) {
-    corrected[${q}] = ${x};
+    storeQuad(${q}, ${x});
 ${
       range(streams).slice(1).map((i) => {
         const at = `${i * hidden / 4}u + ${q}`;
-        return `    corrected[${at}] = state[${at}] + innovation${id} * coef${i};`;
+        return `    storeQuad(${at}, expanded[${
+          predicted / 4
+        }u + ${at}] + innovation${id} * coef${i});`;
       }).join("\n")
     }
   }${correctScale ? `\n  ${x} *= scale${id};` : ""}`

@@ -1,7 +1,7 @@
 import { mathWgsl } from "../math.ts";
 import { activatedGroupQuad, activatedQuad } from "./activated.ts";
-import { gatePairs } from "./gate_up.ts";
-import { kernelWgsl, WEIGHT_BINDINGS, WorkgroupSums } from "./kernel.ts";
+import { gateGroups, gatePairs } from "./gate_up.ts";
+import { kernelCode, WEIGHT_BINDINGS, WorkgroupSums } from "./kernel.ts";
 import {
   costOf,
   float,
@@ -11,6 +11,7 @@ import {
   rowsFor,
   threadsFor,
 } from "./layer_shape.ts";
+import { expandedPlaces } from "./left_places.ts";
 import { GROUP_FUNCTIONS } from "./group_dots.ts";
 import { GroupProducts } from "./group_products.ts";
 import {
@@ -29,8 +30,8 @@ const GROUPS = { dense: 512, sparse: 256 };
 const MOST_ROWS = 8;
 
 /**
- * WGSL of a layer's fifth kernel, the down projection: `activated` and
- * `gateStatistics` as gate_up.ts leaves them, writes `feedforward` `[D]`.
+ * WGSL of a layer's fifth kernel, the down projection: `expanded` as gate_up.ts
+ * leaves it, writes `feedforward` `[D]`.
  *
  * In sparse layers every workgroup cuts the gates at the Gaussian top-k: the mean
  * and deviation of all follow from those of the parts.
@@ -52,11 +53,10 @@ export function downKernel(shape: LayerShape): LayerKernel {
     label: `decoderLayer down ${isSparse ? "sparse" : "dense"}`,
     groups: Math.ceil(hidden / rows),
     cost: costOf([downProj]),
-    code: kernelWgsl(subgroups, {
+    ...kernelCode(subgroups, {
       threads,
       bindings: [
-        { name: "activated", element: "vec4f" },
-        ...(isSparse ? [{ name: "gateStatistics", element: "vec2f" }] : []),
+        { name: "expanded", element: "vec4f" },
         ...WEIGHT_BINDINGS,
         { name: "feedforward", element: "f32", writes: true },
       ],
@@ -98,13 +98,14 @@ function downByGroups(
     laneGroups: ownsOne ? 1 : 2,
     row: (index) => `min(first + ${index}, ${hidden - 1}u)`,
   });
+  const gates = gateQuads(shape);
   const cut = isSparse ? cutLines(shape, threads, sums, cutoff) : "";
   const multiply = products.after({
     quad(group, j) {
       const at = activatedGroupQuad(intermediate, group, j);
-      const gate = `activated[${at}]`;
+      const gate = `expanded[${gates}u + ${at}]`;
       return isSparse
-        ? cutQuad(gate, `activated[${intermediate / 4}u + ${at}]`)
+        ? cutQuad(gate, `expanded[${gates + intermediate / 4}u + ${at}]`)
         : gate;
     },
   });
@@ -132,7 +133,9 @@ function downByOctets(
   });
   const vector = cutoff === undefined
     ? octets.eachQuad((q, x) =>
-      `  ${x} = activated[${activatedQuad(intermediate, q)}];`
+      `  ${x} = expanded[${gateQuads(shape)}u + ${
+        activatedQuad(intermediate, q)
+      }];`
     )
     : cutGates(shape, octets, sums, cutoff);
   return {
@@ -158,17 +161,23 @@ function cutGates(
   sums: WorkgroupSums,
   cutoff: number,
 ): string {
+  const gates = gateQuads(shape);
   return `${octets.ids.map((id) => `  var up${id} = vec4f();`).join("\n")}
 ${
     octets.eachQuad((q, x, id) =>
       `  { let at = ${activatedQuad(shape.intermediate, q)};
-    ${x} = activated[at]; up${id} = activated[${
-        shape.intermediate / 4
+    ${x} = expanded[${gates}u + at]; up${id} = expanded[${
+        gates + shape.intermediate / 4
       }u + at]; }`
     )
   }
 ${cutLines(shape, octets.threads, sums, cutoff)}
 ${octets.eachQuad((_, x, id) => `  ${x} = ${cutQuad(x, `up${id}`)};`)}`;
+}
+
+/** Quads before the gates. */
+function gateQuads(shape: LayerShape): number {
+  return expandedPlaces(shape, gateGroups(shape)).activated / 4;
 }
 
 function cutQuad(gate: string, up: string): string {
@@ -184,7 +193,8 @@ function cutLines(
 ): string {
   const { intermediate } = shape;
   const pairs = gatePairs(shape);
-  const parts = Math.ceil(intermediate / pairs);
+  const parts = gateGroups(shape);
+  const { statistics } = expandedPlaces(shape, parts);
   const own = range(Math.ceil(parts / threads));
   return `  var gateSum = 0.0;
 ${
@@ -192,7 +202,7 @@ ${
       `  var part${i} = vec2f(); var count${i} = 0.0;
   { let at = thread + ${i * threads}u;
     if (at < ${parts}u) {
-      part${i} = gateStatistics[at];
+      part${i} = expanded[${statistics / 4}u + at].xy;
       count${i} = f32(min(${pairs}u, ${intermediate}u - at * ${pairs}u));
       gateSum += count${i} * part${i}.x;
     } }`

@@ -1,6 +1,7 @@
 import type { SubgroupFeatures } from "../../features.ts";
-import { kernelWgsl, WorkgroupSums } from "./kernel.ts";
+import { kernelCode, WorkgroupSums } from "./kernel.ts";
 import { float, type LayerKernel, threadsFor } from "./layer_shape.ts";
+import { leftPlaces } from "./left_places.ts";
 import { Octets } from "./products.ts";
 
 /** Sizes of {@link finishKernel}. */
@@ -12,26 +13,25 @@ export interface FinishShape {
 }
 
 /**
- * WGSL that ends a layer where no other layer follows: `addend` `[D]`, normed with
- * weight `addendNorm`, joins all `streams` `[A, D]` but the first. Writes
+ * WGSL that ends a layer where no other layer follows: the addend, normed, joins all
+ * streams but the first, `left` as per_layer_projection.ts leaves them. Writes
  * `finished` `[A, D]`, a workgroup a stream.
  */
 export function finishKernel(
   { subgroups, streams, hidden, eps }: FinishShape,
 ): LayerKernel {
   const threads = threadsFor(hidden);
+  const { addend, weighted } = leftPlaces({ streams, hidden });
   const octets = new Octets("d", hidden, threads, threads);
   const sums = new WorkgroupSums(subgroups, threads);
   return {
     label: "decoderLayer finish",
     groups: streams,
     cost: streams * hidden,
-    code: kernelWgsl(subgroups, {
+    ...kernelCode(subgroups, {
       threads,
       bindings: [
-        { name: "streams", element: "vec4f" },
-        { name: "addend", element: "vec4f" },
-        { name: "addendNorm", element: "vec4f" },
+        { name: "left", element: "vec4f" },
         { name: "finished", element: "vec4f", writes: true },
       ],
       body: [
@@ -39,18 +39,18 @@ export function finishKernel(
         ...octets.ids.map((id) => `  var stream${id} = vec4f();`),
         "  var square = 0.0;",
         octets.eachQuad((q, x, id) =>
-          `  stream${id} = streams[group.x * ${hidden / 4}u + ${q}];
-  ${x} = addend[${q}];
+          `  stream${id} = left[group.x * ${hidden / 4}u + ${q}];
+  ${x} = left[${addend / 4}u + ${q}];
   square += dot(${x}, ${x});`
         ),
         sums.lines([["squares", "square"]]),
         `  let factor = select(0.0, inverseSqrt(squares / ${float(hidden)} + ${
           float(eps)
         }), group.x > 0u);`,
-        octets.eachQuad((q, x, id) =>
-          `  finished[group.x * ${
-            hidden / 4
-          }u + ${q}] = stream${id} + ${x} * factor * addendNorm[${q}];`
+        octets.eachQuad((q, _, id) =>
+          `  finished[group.x * ${hidden / 4}u + ${q}] = stream${id} + left[${
+            weighted / 4
+          }u + ${q}] * factor;`
         ),
       ],
       declarations: [sums.declaration()],

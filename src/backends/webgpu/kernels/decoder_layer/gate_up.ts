@@ -1,14 +1,21 @@
 import { mathWgsl } from "../math.ts";
 import { activatedElement } from "./activated.ts";
-import { kernelWgsl, WEIGHT_BINDINGS, WorkgroupSums } from "./kernel.ts";
+import {
+  kernelCode,
+  quadStore,
+  WEIGHT_BINDINGS,
+  WorkgroupSums,
+} from "./kernel.ts";
 import {
   costOf,
   float,
   type LayerKernel,
   type LayerShape,
+  range,
   rowsFor,
   threadsFor,
 } from "./layer_shape.ts";
+import { expandedPlaces } from "./left_places.ts";
 import { GroupProducts } from "./group_products.ts";
 import { Octets, type ProductLines, RowProducts, rowsOf } from "./products.ts";
 import { SharedVector } from "./shared_vector.ts";
@@ -22,16 +29,18 @@ const MOST_PAIRS = 32;
  * active stream, which is normed and meets the gate and up projections.
  *
  * `outputs` `[2, D]` as attention_output.ts leaves them, `state` `[A + 1, D]` as
- * project.ts does. Writes `mid` `[D]`, and `activated` `[F]`, `gelu(gate) * up`;
- * in sparse layers `[2, F]`, gate and up, with mean and sum of squared distances
- * from it of each workgroup's gates in `gateStatistics`. activated.ts says how
- * `activated` lies.
+ * project.ts does. Writes `expanded` as `expandedPlaces` has it: `[D]`, what the
+ * MLP's result is added to; the predicted streams, so that correct.ts needs no other
+ * buffer; and `[F]`, `gelu(gate) * up`, in sparse layers `[2, F]`, gate and up, with
+ * mean and sum of squared distances from it of each workgroup's gates. activated.ts
+ * says how gates lie.
  */
 export function gateUpKernel(shape: LayerShape): LayerKernel {
   const { hidden, intermediate, subgroups, gateProj, upProj } = shape;
   const threads = threadsFor(hidden);
   const pairs = gatePairs(shape);
-  const groups = Math.ceil(intermediate / pairs);
+  const groups = gateGroups(shape);
+  const places = expandedPlaces(shape, groups);
   const octets = new Octets("d", hidden, threads, threads);
   const isSparse = shape.cutoff !== undefined;
   const products = pairProducts(shape, octets, pairs);
@@ -40,17 +49,13 @@ export function gateUpKernel(shape: LayerShape): LayerKernel {
     label: "decoderLayer gateUp",
     groups,
     cost: costOf([gateProj, upProj]),
-    code: kernelWgsl(subgroups, {
+    ...kernelCode(subgroups, {
       threads,
       bindings: [
         { name: "outputs", element: "vec4f" },
         { name: "state", element: "vec4f" },
         ...WEIGHT_BINDINGS,
-        { name: "mid", element: "vec4f", writes: true },
-        { name: "activated", element: "f32", writes: true },
-        ...(isSparse
-          ? [{ name: "gateStatistics", element: "vec2f", writes: true }]
-          : []),
+        { name: "expanded", element: "f32", writes: true },
       ],
       body: [
         `  let first = group.x * ${pairs}u;`,
@@ -59,14 +64,17 @@ export function gateUpKernel(shape: LayerShape): LayerKernel {
         joinActive(shape, octets, sums, Math.ceil(hidden / 4 / groups)),
         products.after,
         isSparse
-          ? leaveGates(intermediate, pairs)
+          ? leaveGates(shape, pairs, places)
           : `  if (thread < ${pairs}u && first + thread < ${intermediate}u) {
-    activated[${activatedElement(intermediate, "first + thread")}] =
+    expanded[${places.activated}u + ${
+            activatedElement(intermediate, "first + thread")
+          }] =
       geluOf(gateTotal(thread)) * upTotal(thread);
   }`,
       ],
       declarations: [
         mathWgsl,
+        quadStore("expanded"),
         isSparse ? `var<workgroup> gates: array<f32, ${pairs}>;` : "",
         sums.declaration(),
         products.declaration,
@@ -126,6 +134,11 @@ fn upTotal(r: u32) -> f32 { return dTotal(2u * r + 1u); }`,
   };
 }
 
+/** Workgroups. */
+export function gateGroups(shape: LayerShape): number {
+  return Math.ceil(shape.intermediate / gatePairs(shape));
+}
+
 /** Outputs of the gate that a workgroup computes. */
 export function gatePairs({ intermediate, hidden }: LayerShape): number {
   const most = Math.min(MOST_PAIRS, threadsFor(hidden));
@@ -140,6 +153,7 @@ function joinActive(
   quads: number,
 ): string {
   const { hidden, streams, eps } = shape;
+  const places = expandedPlaces(shape, gateGroups(shape));
   const names = ["attention", "laurel", "base", "norm"];
   const factor = (squares: string) =>
     `inverseSqrt(${squares} / ${float(hidden)} + ${float(eps)})`;
@@ -178,7 +192,16 @@ ${
       `  ${x} = ${float(Math.SQRT1_2)} * (base${id} +
     attention${id} * attentionFactor + laurel${id} * laurelFactor);
   midSquare += dot(${x}, ${x});
-  if (${q} / ${quads}u == group.x) { mid[${q}] = ${x}; }`
+  if (${q} / ${quads}u == group.x) {
+    storeQuad(${q}, ${x});
+${
+        range(streams).map((i) =>
+          `    storeQuad(${
+            (places.predicted + i * hidden) / 4
+          }u + ${q}, state[${i * hidden / 4}u + ${q}]);`
+        ).join("\n")
+      }
+  }`
     )
   }
 ${sums.lines([["midSquares", "midSquare"]])}
@@ -187,12 +210,16 @@ ${octets.eachQuad((_, x, id) => `  ${x} *= midFactor * norm${id};`)}`;
 }
 
 /** Gate and up as they are, and what the Gaussian top-k needs of the gates. */
-function leaveGates(intermediate: number, pairs: number): string {
+function leaveGates(
+  { intermediate }: LayerShape,
+  pairs: number,
+  places: ReturnType<typeof expandedPlaces>,
+): string {
   return `  if (thread < ${pairs}u && first + thread < ${intermediate}u) {
     let at = ${activatedElement(intermediate, "first + thread")};
     gates[thread] = gateTotal(thread);
-    activated[at] = gates[thread];
-    activated[${intermediate}u + at] = upTotal(thread);
+    expanded[${places.activated}u + at] = gates[thread];
+    expanded[${places.activated + intermediate}u + at] = upTotal(thread);
   }
   workgroupBarrier();
   if (thread == 0u) {
@@ -205,6 +232,8 @@ function leaveGates(intermediate: number, pairs: number): string {
       let distance = gates[i] - mean;
       squares += distance * distance;
     }
-    gateStatistics[group.x] = vec2f(mean, squares);
+    storeQuad(${
+    places.statistics / 4
+  }u + group.x, vec4f(mean, squares, 0.0, 0.0));
   }`;
 }

@@ -1,6 +1,6 @@
 // The frame of a kernel of a decoder layer, and sums over its workgroup.
 import type { SubgroupFeatures } from "../../features.ts";
-import { range } from "./layer_shape.ts";
+import { type LayerKernel, range } from "./layer_shape.ts";
 
 /** A buffer that a kernel binds. */
 export interface KernelBinding {
@@ -8,6 +8,8 @@ export interface KernelBinding {
   /** Type of its elements. */
   readonly element: string;
   readonly writes?: boolean;
+  /** Whether it is a view of the weights, which is bound only where it is used. */
+  readonly weights?: boolean;
 }
 
 /** Parts of a kernel. */
@@ -25,23 +27,36 @@ export interface KernelParts {
 
 /** The buffer of a layer's weights, seen as words and as quads. */
 export const WEIGHT_BINDINGS: readonly KernelBinding[] = [
-  { name: "words", element: "u32" },
-  { name: "vectors", element: "vec4f" },
+  { name: "words", element: "u32", weights: true },
+  { name: "vectors", element: "vec4f", weights: true },
 ];
 
-/** What a layer leaves to the next one: an addend, and the weight of its norm. */
-export const ADDEND_BINDINGS: readonly KernelBinding[] = [
-  { name: "addend", element: "vec4f" },
-  { name: "addendNorm", element: "vec4f" },
-];
+/**
+ * WGSL of `fn storeQuad(q, quad)`, which writes quad `q` of an array of f32. A
+ * kernel that writes single elements, too, sees no quads: a compiler may write all
+ * of a quad for one element, which another thread's neighbour would be lost by.
+ */
+export function quadStore(name: string): string {
+  return `fn storeQuad(q: u32, quad: vec4f) {
+  ${
+    range(4).map((i) => `${name}[4u * q + ${i}u] = quad.${"xyzw"[i]};`).join(
+      " ",
+    )
+  }
+}`;
+}
 
-/** WGSL of a kernel. */
-export function kernelWgsl(
+/** WGSL of a kernel, and how many views of the weights it binds. */
+export function kernelCode(
   { subgroupSize, enablesSubgroups }: SubgroupFeatures,
   { threads, bindings, params, declarations, body }: KernelParts,
-): string {
+): Pick<LayerKernel, "code" | "weightViews"> {
   const usesSubgroups = fits(subgroupSize, threads);
-  const lines = bindings.map(({ name, element, writes }, i) =>
+  const text = `${declarations.join("\n")}\n${body.join("\n")}`;
+  const used = bindings.filter(({ name, weights }) =>
+    !weights || text.includes(`${name}[`)
+  );
+  const lines = used.map(({ name, element, writes }, i) =>
     `@group(0) @binding(${i}) var<storage, ${
       writes ? "read_write" : "read"
     }> ${name}: array<${element}>;`
@@ -49,10 +64,10 @@ export function kernelWgsl(
   if (params) {
     lines.push(
       `struct Params { ${params.map((name) => `${name}: u32`).join(", ")} }`,
-      `@group(0) @binding(${bindings.length}) var<uniform> params: Params;`,
+      `@group(0) @binding(${used.length}) var<uniform> params: Params;`,
     );
   }
-  return `${usesSubgroups && enablesSubgroups ? "enable subgroups;" : ""}
+  const code = `${usesSubgroups && enablesSubgroups ? "enable subgroups;" : ""}
 ${lines.join("\n")}
 ${declarations.join("\n")}
 @compute @workgroup_size(${threads})
@@ -69,6 +84,7 @@ ${usesSubgroups ? `  let subgroup = thread / ${subgroupSize}u;` : ""}
 ${body.join("\n")}
 }
 `;
+  return { code, weightViews: used.filter(({ weights }) => weights).length };
 }
 
 /** Whether sums over a workgroup, or this part of it, can use subgroups. */

@@ -48,6 +48,7 @@ export interface LayerPlaces {
   readonly postFeedforwardNorm: number;
   readonly perLayerGate: MatrixPlace;
   readonly perLayerProjection: MatrixPlace;
+  readonly postPerLayerInputNorm: number;
 }
 
 /** A layer as its kernels see it. */
@@ -73,6 +74,8 @@ export interface LayerShape extends LayerPlaces {
 export interface LayerKernel {
   readonly label: string;
   readonly code: string;
+  /** How often it binds the buffer of the weights: as words, as quads, or as both. */
+  readonly weightViews: number;
   /** Workgroups in x; those in y are the caller's. */
   readonly groups: number;
   /** Multiply-adds. */

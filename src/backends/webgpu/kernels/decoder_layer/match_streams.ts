@@ -1,4 +1,4 @@
-import { kernelWgsl, WorkgroupSums } from "./kernel.ts";
+import { kernelCode, WorkgroupSums } from "./kernel.ts";
 import { float, type LayerKernel, threadsFor } from "./layer_shape.ts";
 import { Octets } from "./products.ts";
 import type { StreamsShape } from "./streams_shape.ts";
@@ -36,7 +36,7 @@ export function matchStreamsKernel(shape: StreamsShape): LayerKernel {
     label: "embedStreams match",
     groups: streams,
     cost: streams * hidden,
-    code: kernelWgsl(subgroups, {
+    ...kernelCode(subgroups, {
       threads,
       bindings: [
         { name: "unmatched", element: "vec4f" },

@@ -1,4 +1,4 @@
-import { kernelWgsl } from "./kernel.ts";
+import { kernelCode } from "./kernel.ts";
 import { type LayerKernel, type LayerShape, range } from "./layer_shape.ts";
 
 const THREADS = 256;
@@ -10,9 +10,8 @@ const UNROLLED = 8;
 export const LONG_SPLITS = 128;
 
 /**
- * WGSL that merges what attend.ts found in many splits of the keys: `partials`
- * `[N, splits, H]` and `statistics` `[N, splits]`, at most {@link LONG_SPLITS}.
- * Writes `attended` `[N, H]`.
+ * WGSL that merges what attend.ts left in `partials` of many splits of the keys, at
+ * most {@link LONG_SPLITS}. Writes `attended` `[N, H]`.
  *
  * A workgroup has some quads of a head; its threads divide the splits too.
  * Dispatch: (N, {@link mergeParts}).
@@ -28,27 +27,24 @@ export function mergeSplitsKernel(shape: LayerShape): LayerKernel {
     label: "decoderLayer mergeSplits",
     groups: heads,
     cost: heads * headDim * LONG_SPLITS,
-    code: kernelWgsl(subgroups, {
+    ...kernelCode(subgroups, {
       threads: THREADS,
       bindings: [
         { name: "partials", element: "vec4f" },
-        { name: "statistics", element: "vec2f" },
         { name: "attended", element: "vec4f", writes: true },
       ],
-      params: ["splits"],
       declarations: [
         `var<workgroup> found: array<vec2f, ${LONG_SPLITS}>;
 var<workgroup> sumQuads: array<vec4f, ${THREADS}>;
 var<workgroup> sumWeights: array<f32, ${THREADS}>;`,
       ],
       body: [
-        findLargest(),
-        `  let quad = group.y * ${quads}u + thread % ${quads}u;
+        findLargest(heads, all),
+        `  let statistics = ${heads}u * splits;
+  let quad = group.y * ${quads}u + thread % ${quads}u;
   var total = 0.0;
   var sum = vec4f();
-  for (var s = thread / ${quads}u; s < params.splits; s += ${
-          UNROLLED * together
-        }u) {
+  for (var s = thread / ${quads}u; s < splits; s += ${UNROLLED * together}u) {
 ${addSplits(all, together)}
   }
   sumQuads[thread] = sum;
@@ -64,21 +60,27 @@ ${addSplits(all, together)}
   };
 }
 
+/** The number of splits, which follows from the size of what they left, as WGSL. */
+export function splitsOf(heads: number, quads: number): string {
+  return `arrayLength(&partials) / ${heads * (quads + 1)}u`;
+}
+
 /** Workgroups of a head. */
 export function mergeParts({ headDim }: LayerShape): number {
   return Math.max(1, headDim / 4 / MOST_QUADS);
 }
 
 /** The statistics in workgroup memory, and the largest score. */
-function findLargest(): string {
-  return `  let base = group.x * params.splits;
-  if (thread < params.splits) { found[thread] = statistics[base + thread]; }
+function findLargest(heads: number, quads: number): string {
+  return `  let splits = ${splitsOf(heads, quads)};
+  let base = group.x * splits;
+  if (thread < splits) { found[thread] = partials[base + thread].xy; }
   workgroupBarrier();
   var largest = found[0].x;
-  for (var s = 0u; s < params.splits; s += ${UNROLLED}u) {
+  for (var s = 0u; s < splits; s += ${UNROLLED}u) {
 ${
     range(UNROLLED).map((i) =>
-      `    largest = max(largest, found[min(s + ${i}u, params.splits - 1u)].x);`
+      `    largest = max(largest, found[min(s + ${i}u, splits - 1u)].x);`
     ).join("\n")
   }
   }`;
@@ -90,15 +92,15 @@ function addSplits(quads: number, together: number): string {
   const at = (i: number) => `s + ${i * together}u`;
   return `${
     all.map((i) =>
-      `    let at${i} = min(${at(i)}, params.splits - 1u);
-    let part${i} = partials[(base + at${i}) * ${quads}u + quad];`
+      `    let at${i} = min(${at(i)}, splits - 1u);
+    let part${i} = partials[statistics + (base + at${i}) * ${quads}u + quad];`
     ).join("\n")
   }
 ${
     all.map((i) =>
       `    let factor${i} = select(0.0, exp(found[at${i}].x - largest), ${
         at(i)
-      } < params.splits);
+      } < splits);
     total += factor${i} * found[at${i}].y; sum += factor${i} * part${i};`
     ).join("\n")
   }`;

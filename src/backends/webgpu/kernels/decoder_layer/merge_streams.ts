@@ -1,4 +1,4 @@
-import { kernelWgsl, WorkgroupSums } from "./kernel.ts";
+import { kernelCode, WEIGHT_BINDINGS, WorkgroupSums } from "./kernel.ts";
 import { float, type LayerKernel, range, threadsFor } from "./layer_shape.ts";
 import { Octets } from "./products.ts";
 import type { StreamsShape } from "./streams_shape.ts";
@@ -35,12 +35,12 @@ export function mergeStreamsKernel(shape: MergeShape): LayerKernel {
     label: "mergeStreams match",
     groups: 1,
     cost: streams * hidden,
-    code: kernelWgsl(subgroups, {
+    ...kernelCode(subgroups, {
       threads,
       bindings: [
         { name: "streams", element: "vec4f" },
         { name: "projected", element: "vec4f" },
-        { name: "vectors", element: "vec4f" },
+        ...WEIGHT_BINDINGS,
         { name: "hidden", element: "vec4f", writes: true },
       ],
       declarations: [sums.declaration()],

@@ -1,7 +1,7 @@
 import { mathWgsl } from "../math.ts";
 import {
-  ADDEND_BINDINGS,
-  kernelWgsl,
+  kernelCode,
+  quadStore,
   WEIGHT_BINDINGS,
   WorkgroupSums,
 } from "./kernel.ts";
@@ -11,6 +11,7 @@ import {
   type LayerShape,
   threadsFor,
 } from "./layer_shape.ts";
+import { preparedPlaces } from "./left_places.ts";
 import { Octets } from "./products.ts";
 import {
   coefficients,
@@ -35,10 +36,11 @@ const MOST_ROWS = 32;
  * normed, and meets the projections of attention and the left half of LAuReL.
  *
  * `streams` `[A, D]`; where an addend is pending the layer before left its result
- * unnormed in `addend` `[D]`, which goes with weight `addendNorm` into all streams
- * but the first; unmatched streams get the magnitude of the first here. Writes `state` `[A + 1, D]`, the predicted streams and the normed active
- * one, and `projected` `[N * H + 2 * K * H + R]`: q, k, v and LAuReL, raw; k and v
- * only where the layer has its own.
+ * unnormed behind them (`leftPlaces`), which goes into all streams but the first;
+ * unmatched streams get the magnitude of the first here. Writes `projected` as
+ * `preparedPlaces` has it: `[A + 1, D]`, the predicted streams and the normed active
+ * one; q, k, v and LAuReL, raw, k and v only where the layer has its own; and q and
+ * k times the weights of their norms, which attention needs beside them.
  *
  * Every workgroup computes all of what is normed and writes a part of it. The
  * active stream is the first one, which no addend changes, so that one sum over
@@ -69,17 +71,16 @@ export function projectKernel(
     label: "decoderLayer project",
     groups,
     cost: costOf(share.matrices.map(({ matrix }) => matrix)),
-    code: kernelWgsl(subgroups, {
+    ...kernelCode(subgroups, {
       threads,
       bindings: [
         { name: "streams", element: "vec4f" },
-        ...(lack.pending ? ADDEND_BINDINGS : []),
         ...WEIGHT_BINDINGS,
-        { name: "state", element: "vec4f", writes: true },
         { name: "projected", element: "f32", writes: true },
       ],
       declarations: [
         mathWgsl,
+        quadStore("projected"),
         `var<workgroup> coefs: array<f32, ${streams ** 2}>;`,
         sums.declaration(),
         products.declaration,
@@ -89,24 +90,29 @@ export function projectKernel(
   };
 }
 
-/** Elements of `projected`. */
-export function projectedSize(
-  { heads, kvHeads, headDim, rank }: LayerShape,
-): number {
-  return (heads + 2 * kvHeads) * headDim + rank;
-}
-
 function projections(shape: LayerShape): SharedMatrix[] {
-  const { heads, kvHeads, headDim, qProj, keyValue, laurelLeft } = shape;
-  const [q, kv] = [heads * headDim, kvHeads * headDim];
+  const { headDim, qProj, qNorm, keyValue, laurelLeft } = shape;
+  const at = preparedPlaces(shape);
   return [
-    { matrix: qProj, output: 0 },
+    {
+      matrix: qProj,
+      output: at.query,
+      weighted: { output: at.weightedQuery, weight: 4 * qNorm, width: headDim },
+    },
     ...(keyValue
       ? [
-        { matrix: keyValue.kProj, output: q },
-        { matrix: keyValue.vProj, output: q + kv },
+        {
+          matrix: keyValue.kProj,
+          output: at.key,
+          weighted: {
+            output: at.weightedKey,
+            weight: 4 * keyValue.kNorm,
+            width: headDim,
+          },
+        },
+        { matrix: keyValue.vProj, output: at.value },
       ]
       : []),
-    { matrix: laurelLeft, output: q + 2 * kv },
+    { matrix: laurelLeft, output: at.laurel },
   ];
 }

@@ -1,7 +1,12 @@
 import type { WeightFormat } from "../../../../core/dtype.ts";
 import { BINDING_ALIGNMENT } from "../../flags.ts";
 import { type TableQuads, tableQuadWgsl } from "../embedding.ts";
-import { type KernelBinding, kernelWgsl, WEIGHT_BINDINGS } from "./kernel.ts";
+import {
+  type KernelBinding,
+  kernelCode,
+  quadStore,
+  WEIGHT_BINDINGS,
+} from "./kernel.ts";
 import {
   costOf,
   type LayerKernel,
@@ -78,7 +83,7 @@ export function projectEmbeddingKernel(
     label: tables ? "embedStreams lookUp project" : "embedStreams project",
     groups: share.groups,
     cost: costOf([...projections, perLayer]),
-    code: kernelWgsl(subgroups, {
+    ...kernelCode(subgroups, {
       threads,
       bindings: [
         ...source.bindings,
@@ -86,7 +91,11 @@ export function projectEmbeddingKernel(
         { name: "projected", element: "f32", writes: true },
       ],
       ...(tables && { params: ["first"] }),
-      declarations: [source.declaration, WRITE_QUAD, products.declaration],
+      declarations: [
+        source.declaration,
+        quadStore("projected"),
+        products.declaration,
+      ],
       body: [
         chooseMatrix(share),
         octets.declare(),
@@ -157,11 +166,6 @@ function tableQuads(
   };
 }
 
-const WRITE_QUAD = `fn writeQuad(at: u32, quad: vec4f) {
-  projected[at] = quad.x; projected[at + 1u] = quad.y;
-  projected[at + 2u] = quad.z; projected[at + 3u] = quad.w;
-}`;
-
 /** Lines with which the threads of all workgroups write `count` elements. */
 function writeShares(
   count: number,
@@ -176,6 +180,6 @@ function writeShares(
   return `  for (var q = group.x * ${threads}u + thread; q < ${quads}u; q += ${
     groups * threads
   }u) {
-    writeQuad(${first}u + 4u * q, ${quad("q")});
+    storeQuad(${first / 4}u + q, ${quad("q")});
   }`;
 }

@@ -1,6 +1,7 @@
 // The streams in a layer's first kernel: predicted, and the active one normed.
 import type { WorkgroupSums } from "./kernel.ts";
 import { float, type LayerShape, range } from "./layer_shape.ts";
+import { leftPlaces } from "./left_places.ts";
 import type { Octets } from "./products.ts";
 
 /** What the streams lack that the layer's first kernel reads. */
@@ -17,11 +18,17 @@ export function loadStreams(
   octets: Octets,
   { pending }: StreamsLack,
 ): string {
+  const { addend, weighted } = leftPlaces({ streams, hidden });
   const names = [
     ...range(streams).map((
       j,
     ) => [`stream${j}`, `streams[${j * hidden / 4}u + `]),
-    ...(pending ? [["added", "addend["]] : []),
+    ...(pending
+      ? [
+        ["added", `streams[${addend / 4}u + `],
+        ["weighted", `streams[${weighted / 4}u + `],
+      ]
+      : []),
   ] as const;
   const declared = names.flatMap(([name]) =>
     octets.ids.map((id) => `  var ${name}${id} = vec4f();`)
@@ -53,10 +60,7 @@ ${
       ).join("\n")
     } }
   norm${id} = vectors[${inputNorm}u + ${q}];${
-      pending
-        ? `\n  addedSquare += dot(added${id}, added${id});
-  added${id} *= addendNorm[${q}];`
-        : ""
+      pending ? `\n  addedSquare += dot(added${id}, added${id});` : ""
     }${
       unmatched
         ? routed.slice(1).map((j) =>
@@ -154,8 +158,8 @@ ${
     });
 ${
       octets.eachQuad((_q, _x, id) =>
-        `  added${id} *= addedFactor;
-${others.map((j) => `  stream${j}${id} += added${id};`).join("\n")}`
+        `  weighted${id} *= addedFactor;
+${others.map((j) => `  stream${j}${id} += weighted${id};`).join("\n")}`
       )
     }`
     : "";
@@ -188,13 +192,15 @@ export function writeSlice(
 ): string {
   return octets.eachQuad((q, x, id) =>
     `  if (${q} / ${quads}u == group.x) {
-    state[${q}] = active${id};
+    storeQuad(${q}, active${id});
 ${
       range(streams).slice(1).map((i) =>
-        `    state[${i * hidden / 4}u + ${q}] = ${predicted(streams, i, id)};`
+        `    storeQuad(${i * hidden / 4}u + ${q}, ${
+          predicted(streams, i, id)
+        });`
       ).join("\n")
     }
-    state[${streams * hidden / 4}u + ${q}] = ${x};
+    storeQuad(${streams * hidden / 4}u + ${q}, ${x});
   }`
   );
 }

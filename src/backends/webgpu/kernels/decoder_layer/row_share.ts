@@ -11,6 +11,9 @@ import {
 } from "./products.ts";
 import { SharedVector } from "./shared_vector.ts";
 
+/** Instead of the place of a weight. */
+const NO_WEIGHT = 0xffffffff;
+
 /** Rows of a workgroup are a multiple, where there are as many. */
 const WHOLE_ROWS = 8;
 
@@ -18,6 +21,15 @@ const WHOLE_ROWS = 8;
 export interface SharedMatrix {
   readonly matrix: MatrixPlace;
   readonly output: number;
+  /** Where outputs times a weight go, too. */
+  readonly weighted?: WeightedOutputs;
+}
+
+/** Outputs in rows of `width`, each times a vector `weight`, which is so many words before it. */
+export interface WeightedOutputs {
+  readonly output: number;
+  readonly weight: number;
+  readonly width: number;
 }
 
 /** How workgroups share the rows of all matrices: each has rows of one. */
@@ -68,10 +80,11 @@ export function chosenProducts(
 }
 
 function chosenByOctets(
-  { formats, rows }: RowShare,
+  share: RowShare,
   octets: Octets,
   subgroups: SubgroupFeatures,
 ): ProductLines {
+  const { formats, rows } = share;
   const place = { width: octets.width, ...CHOSEN };
   const products = new RowProducts({
     octets,
@@ -85,16 +98,17 @@ function chosenByOctets(
   const total = `${octets.name}Total(thread)`;
   return {
     declaration: products.declaration(),
-    before: products.before(),
-    after: `${products.after()}\n${storeChosen(rows, total)}`,
+    before: `${loadWeights(share)}\n${products.before()}`,
+    after: `${products.after()}\n${storeChosen(share, total)}`,
   };
 }
 
 function chosenByGroups(
-  { formats, rows }: RowShare,
+  share: RowShare,
   octets: Octets,
   subgroups: SubgroupFeatures,
 ): ProductLines {
+  const { formats, rows } = share;
   const { width, threads } = octets;
   const products = formats.map((format) =>
     new GroupProducts({
@@ -113,13 +127,14 @@ function chosenByGroups(
     products.map(lines).join("\n");
   return {
     declaration: `${vector.declaration()}\n${all((own) => own.declaration())}`,
-    before: `${all((own) => own.declare())}
+    before: `${loadWeights(share)}
+${all((own) => own.declare())}
 ${perFormat(formats, (_, i) => products[i]!.loadFirst())}`,
     after: `${vector.share()}
 ${
       perFormat(formats, (format, i) =>
         `${vector.multiply(products[i]!)}
-${storeChosen(rows, `${format}Total(0u, thread)`)}`)
+${storeChosen(share, `${format}Total(0u, thread)`)}`)
     }`,
   };
 }
@@ -142,10 +157,28 @@ function perFormat(
   ).join("\n");
 }
 
-function storeChosen(rows: number, total: string): string {
-  return `  if (thread < ${rows}u && first + thread < matrixRows) {
-    projected[firstOutput + first + thread] = ${total};
+/** The weight of a thread's output, which no product has to wait for. */
+function loadWeights(share: RowShare): string {
+  const width = weightedWidth(share);
+  return width === 0 ? "" : `  var outputWeight = 0.0;
+  if (weightWords != ${NO_WEIGHT}u && thread < ${share.rows}u) {
+    outputWeight = bitcast<f32>(words[weightWords + (first + thread) % ${width}u]);
   }`;
+}
+
+function storeChosen(share: RowShare, total: string): string {
+  const { rows } = share;
+  const weighted = weightedWidth(share) === 0 ? "" : `
+    if (weightWords != ${NO_WEIGHT}u) { projected[weightedOutput + first + thread] = total * outputWeight; }`;
+  return `  if (thread < ${rows}u && first + thread < matrixRows) {
+    let total = ${total};
+    projected[firstOutput + first + thread] = total;${weighted}
+  }`;
+}
+
+/** Of the rows that have weights; 0 where none has. */
+function weightedWidth({ matrices }: RowShare): number {
+  return Math.max(0, ...matrices.map(({ weighted }) => weighted?.width ?? 0));
 }
 
 /**
@@ -162,14 +195,19 @@ export function chooseMatrix(
     "scaleWords",
     "firstOutput",
     "formatIndex",
+    "weightWords",
+    "weightedOutput",
   ].map((name) => `  var ${name} = 0u;`);
   let begin = 0;
-  matrices.forEach(({ matrix, output }, i) => {
+  matrices.forEach(({ matrix, output, weighted }, i) => {
     const { values, scales } = rowsOf(matrix);
     lines.push(`  ${i > 0 ? "else " : ""}if (group.x < ${begin + counts[i]!}u) {
     first = (group.x - ${begin}u) * ${rows}u; matrixRows = ${matrix.rows}u;
     valueWords = ${values}; scaleWords = ${scales};
     firstOutput = ${output}u; formatIndex = ${formats.indexOf(matrix.format)}u;
+    weightWords = ${weighted?.weight ?? NO_WEIGHT}u; weightedOutput = ${
+      weighted?.output ?? 0
+    }u;
   }`);
     begin += counts[i]!;
   });

@@ -1,18 +1,14 @@
-import {
-  ADDEND_BINDINGS,
-  kernelWgsl,
-  WEIGHT_BINDINGS,
-  WorkgroupSums,
-} from "./kernel.ts";
+import { kernelCode, WEIGHT_BINDINGS, WorkgroupSums } from "./kernel.ts";
 import { costOf, float, type LayerKernel, threadsFor } from "./layer_shape.ts";
+import { leftPlaces } from "./left_places.ts";
 import { Octets } from "./products.ts";
 import { chooseMatrix, chosenProducts } from "./row_share.ts";
 import { shareProjections, type StreamsShape } from "./streams_shape.ts";
 
 /**
  * WGSL of the first kernel after the layers: each of the `streams` `[A, D]` but
- * the first meets its projection. With `pending` the last layer left `addend`
- * `[D]`, which goes with weight `addendNorm` into them. Writes `projected`
+ * the first meets its projection. With `pending` the last layer left an addend behind
+ * them (`leftPlaces`), which is normed and goes into them. Writes `projected`
  * `[A - 1, D]`, raw.
  */
 export function unprojectStreamsKernel(
@@ -39,11 +35,10 @@ export function unprojectStreamsKernel(
     label: "mergeStreams project",
     groups: share.groups,
     cost: costOf(projections),
-    code: kernelWgsl(subgroups, {
+    ...kernelCode(subgroups, {
       threads,
       bindings: [
         { name: "streams", element: "vec4f" },
-        ...(pending ? ADDEND_BINDINGS : []),
         ...WEIGHT_BINDINGS,
         { name: "projected", element: "f32", writes: true },
       ],
@@ -54,12 +49,16 @@ export function unprojectStreamsKernel(
 }
 
 function addAddend(
-  { hidden, normEps }: StreamsShape,
+  { streams, hidden, normEps }: StreamsShape,
   octets: Octets,
   sums: WorkgroupSums,
 ): string {
+  const { addend, weighted } = leftPlaces({ streams, hidden });
   const added = octets.eachQuad((q, _, id) =>
-    `  { let added = addend[${q}]; square += dot(added, added); added${id} = added; }`
+    `  { let added = streams[${
+      addend / 4
+    }u + ${q}]; square += dot(added, added); }
+  added${id} = streams[${weighted / 4}u + ${q}];`
   );
   const declared = octets.ids.map((id) => `  var added${id} = vec4f();`);
   return `${declared.join("\n")}
@@ -67,9 +66,5 @@ function addAddend(
 ${added}
 ${sums.lines([["squares", "square"]])}
   let factor = inverseSqrt(squares / ${float(hidden)} + ${float(normEps)});
-${
-    octets.eachQuad((q, x, id) =>
-      `  ${x} += added${id} * factor * addendNorm[${q}];`
-    )
-  }`;
+${octets.eachQuad((_, x, id) => `  ${x} += added${id} * factor;`)}`;
 }
