@@ -42,9 +42,6 @@ export function createWebGpuDevice(
 /** A binding may not be longer: kernels count bytes in 32 bits. */
 const MAX_BINDING_BYTES = 2 ** 31;
 
-/** Slices that nobody waits for at most: an abort waits for as many. */
-const MOST_QUEUED = 8;
-
 /** How to run a step. */
 interface StepOptions extends SubmitOptions {
   /** Whether to wait until it is done. */
@@ -66,9 +63,6 @@ export class WebGpuDevice implements Device {
   private readonly marker: Readback;
   private readonly slices: Slices;
   private readonly memory: DeviceMemory;
-  /** Slices that were submitted and that nobody has waited for, and what they cost. */
-  private queued = 0;
-  private queuedCost = 0;
   private state: "declaring" | "ready" | "disposed" = "declaring";
 
   constructor({ platform, context, onDispose }: WebGpuDeviceOptions) {
@@ -234,11 +228,8 @@ export class WebGpuDevice implements Device {
     for (let first = 0;;) {
       const slice = slices.next(dispatches, first);
       const isLast = slice.end === dispatches.length;
-      const goesOn = !(isLast && waits) && this.mayQueue(slice, isLast);
-      if (goesOn) {
+      if (!(isLast && waits) && slices.mayRunAhead(slice, isLast)) {
         await this.submitSlice(slice, [], undefined);
-        this.queued++;
-        this.queuedCost += slice.cost;
         if (isLast) return new ArrayBuffer(0);
         await slices.pauseSometimes();
       } else {
@@ -254,13 +245,6 @@ export class WebGpuDevice implements Device {
     }
   }
 
-  /** Whether nobody need wait for a slice: for the end of a step, or in a long one. */
-  private mayQueue({ cost }: Slice, isLast: boolean): boolean {
-    const { slices, queued, queuedCost } = this;
-    return queued < MOST_QUEUED &&
-      (isLast || slices.mayRunAhead(queuedCost + cost));
-  }
-
   /** Submits a slice and waits for all that was; gives the bytes of `kept`. */
   private async finishSlice(
     slice: Slice,
@@ -273,14 +257,9 @@ export class WebGpuDevice implements Device {
     let values = new ArrayBuffer(0);
     await this.context.guard("run a step", async () => {
       const target = await readback.reserve(wanted);
-      const work = async () => {
-        await this.submitSlice(slice, kept, target);
-        values = await readback.read(wanted);
-      };
-      // Time that includes other slices tells nothing about this one.
-      await (this.queued > 0 ? work() : this.slices.time(slice, work));
-      this.queued = 0;
-      this.queuedCost = 0;
+      await this.submitSlice(slice, kept, target);
+      values = await readback.read(wanted);
+      this.slices.ended();
     });
     return values;
   }
@@ -290,9 +269,10 @@ export class WebGpuDevice implements Device {
     kept: readonly WebGpuTensor[],
     target: GPUBuffer | undefined,
   ): Promise<void> {
-    const { context, recorder } = this;
+    const { context, recorder, slices } = this;
     const { gpu } = context;
-    const isBusy = this.queued > 0;
+    const { isBusy } = slices;
+    slices.submits(slice);
     await context.checked("run a step", () => {
       const encoder = encodeDispatches(context, recorder, slice, isBusy);
       if (target) encodeCopies(encoder, recorder, kept, target);

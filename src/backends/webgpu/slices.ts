@@ -9,7 +9,9 @@ const SLICE_MS = 25;
 /** Budgets, in multiply-adds: what a processor, and the fastest GPU, does in that time. */
 const FIRST_BUDGET = 1e8;
 const MAX_BUDGET = 1e12;
-/** Slices of which the GPU may have as many as are not known to be done. */
+/** Slices that nobody waits for at most: an abort waits for as many. */
+const MOST_QUEUED = 8;
+/** As many of a long step, by their cost. */
 const MOST_AHEAD = 4;
 /** Multiply-adds that a workgroup counts for where an operation does not say. */
 const GROUP_COST = 256;
@@ -25,12 +27,22 @@ export interface Slice {
 export class Slices {
   private readonly platform: Platform;
   private budget = FIRST_BUDGET;
-  private isKnown = false;
   /** When the event loop ran for the last time, as far as is known. */
   private paused = 0;
+  /** Of the slices that nobody has waited for: how many, and their cost. */
+  private count = 0;
+  private cost = 0;
+  /** When the first and the last of them were submitted. */
+  private first = 0;
+  private last = 0;
 
   constructor(platform: Platform) {
     this.platform = platform;
+  }
+
+  /** Whether the GPU may still have work. */
+  get isBusy(): boolean {
+    return this.count > 0;
   }
 
   /** The next dispatches from `first` on; at least one where there are any. */
@@ -45,23 +57,35 @@ export class Slices {
   }
 
   /**
-   * Whether the next one may be submitted while the GPU has work of `cost`: one
-   * that rests while a slice is encoded loses a tenth of its time.
+   * Whether nobody need wait for a slice: the end of a step, or some of a long
+   * one, since a GPU that rests while a slice is encoded loses a tenth of its time.
    */
-  mayRunAhead(cost: number): boolean {
-    return this.isKnown && cost <= MOST_AHEAD * this.budget;
+  mayRunAhead({ cost }: Slice, endsStep: boolean): boolean {
+    return this.count < MOST_QUEUED &&
+      (endsStep || this.cost + cost <= MOST_AHEAD * this.budget);
   }
 
-  /** Runs a slice, which must end when the GPU has done it. */
-  async time(slice: Slice, run: () => Promise<void>): Promise<void> {
-    const started = this.platform.now();
-    await run();
-    const factor = SLICE_MS / (this.platform.now() - started);
+  /** A slice is about to be submitted. */
+  submits({ cost }: Slice): void {
+    this.last = this.platform.now();
+    if (this.count === 0) this.first = this.last;
+    this.count++;
+    this.cost += cost;
+  }
+
+  /** All that was submitted is done. */
+  ended(): void {
+    const now = this.platform.now();
+    const wanted = SLICE_MS * this.count;
+    const waited = now - this.last;
+    // The host may have spent some of it otherwise: it tells that the GPU was fast.
+    const spent = now - this.first;
+    if (waited > wanted) this.scaleBudget(wanted / waited);
     // Little work that was fast tells nothing about more.
-    if (factor > 1 && slice.cost < this.budget / 2) return;
-    const budget = this.budget * Math.min(2, Math.max(0.25, factor));
-    this.budget = Math.min(MAX_BUDGET, budget);
-    this.isKnown = factor < 2 || this.budget === MAX_BUDGET;
+    else if (spent < wanted && this.cost >= this.count * this.budget / 2) {
+      this.scaleBudget(wanted / spent);
+    }
+    this.count = this.cost = 0;
   }
 
   /** Lets the event loop run. */
@@ -76,6 +100,11 @@ export class Slices {
    */
   async pauseSometimes(): Promise<void> {
     if (this.platform.now() - this.paused > SLICE_MS) await this.pause();
+  }
+
+  private scaleBudget(by: number): void {
+    const budget = this.budget * Math.min(2, Math.max(0.25, by));
+    this.budget = Math.min(MAX_BUDGET, budget);
   }
 }
 
