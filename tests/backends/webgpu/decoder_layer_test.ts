@@ -264,7 +264,7 @@ if (context) {
       gpu.createBindGroup = createBindGroup;
     }
     const others = 4 + 2; // joining the table, and the last addend
-    const most = 32 * WIDE.layers + others;
+    const most = 33 * WIDE.layers + others;
     assert.ok(bindings > 0 && bindings <= most, `${bindings} bindings`);
   });
 

@@ -247,7 +247,7 @@ class LayerRecording {
     const feedforward = this.floats(shape.hidden);
     this.dispatch(plan.down, [expanded], feedforward);
     const corrected = this.floats(correctedPlaces(shape).end);
-    const reads = [feedforward, expanded, perLayerInput];
+    const reads = [feedforward, expanded, state, perLayerInput];
     this.dispatch(plan.correct, reads, corrected);
     return corrected;
   }

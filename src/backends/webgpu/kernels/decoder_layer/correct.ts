@@ -1,5 +1,4 @@
 import { mathWgsl } from "../math.ts";
-import { gateGroups } from "./gate_up.ts";
 import {
   kernelCode,
   quadStore,
@@ -15,7 +14,7 @@ import {
   rowsFor,
   threadsFor,
 } from "./layer_shape.ts";
-import { correctedPlaces, expandedPlaces } from "./left_places.ts";
+import { correctedPlaces } from "./left_places.ts";
 import { Octets, oneMatrix, RowProducts } from "./products.ts";
 
 /** Workgroups that are wanted, and most rows of one. */
@@ -26,8 +25,8 @@ const MOST_ROWS = 8;
  * WGSL of a layer's sixth kernel: the MLP's result corrects all streams, and the
  * active one gates the layer's own embedding of the token.
  *
- * `feedforward` `[D]` as down.ts leaves it, `expanded` as gate_up.ts does,
- * `perLayerInput` `[P]`. Writes `corrected` as `correctedPlaces` has it: streams
+ * `feedforward` `[D]` as down.ts leaves it, `expanded` as gate_up.ts does, `state`
+ * `[A + 1, D]` as project.ts does, `perLayerInput` `[P]`. Writes `corrected` as `correctedPlaces` has it: streams
  * `[A, D]`, and what the gate lets through of the embedding, `[P]`.
  */
 export function correctKernel(shape: LayerShape): LayerKernel {
@@ -53,6 +52,7 @@ export function correctKernel(shape: LayerShape): LayerKernel {
       bindings: [
         { name: "feedforward", element: "vec4f" },
         { name: "expanded", element: "vec4f" },
+        { name: "state", element: "vec4f" },
         { name: "perLayerInput", element: "f32" },
         ...WEIGHT_BINDINGS,
         { name: "corrected", element: "f32", writes: true },
@@ -86,7 +86,6 @@ function activate(
   sums: WorkgroupSums,
 ): string {
   const { hidden, streams, eps, postFeedforwardNorm } = shape;
-  const { predicted } = expandedPlaces(shape, gateGroups(shape));
   const all = range(streams);
   const routers = all.map((m) => `router${m}`);
   const names = ["activated", "middle", "active", "scale", ...routers];
@@ -99,9 +98,7 @@ function activate(
   var feedforwardSquare = 0.0;
 ${
     octets.eachQuad((q, _, id) =>
-      `  activated${id} = feedforward[${q}]; middle${id} = expanded[${q}]; active${id} = expanded[${
-        predicted / 4
-      }u + ${q}];
+      `  activated${id} = feedforward[${q}]; middle${id} = expanded[${q}]; active${id} = state[${q}];
   feedforwardSquare += dot(activated${id}, activated${id});
   activated${id} *= vectors[${postFeedforwardNorm}u + ${q}];
 ${
@@ -183,12 +180,10 @@ ${
 
 /** The vector of the products; each workgroup writes a part of the streams. */
 function correctActive(
-  shape: LayerShape,
+  { streams, hidden, correctScale }: LayerShape,
   octets: Octets,
   quads: number,
 ): string {
-  const { streams, hidden, correctScale } = shape;
-  const { predicted } = expandedPlaces(shape, gateGroups(shape));
   return octets.eachQuad((q, x, id) =>
     `  let innovation${id} = activated${id} - active${id};
   ${x} = active${id} + innovation${id} * coef0;
@@ -197,9 +192,7 @@ function correctActive(
 ${
       range(streams).slice(1).map((i) => {
         const at = `${i * hidden / 4}u + ${q}`;
-        return `    storeQuad(${at}, expanded[${
-          predicted / 4
-        }u + ${at}] + innovation${id} * coef${i});`;
+        return `    storeQuad(${at}, state[${at}] + innovation${id} * coef${i});`;
       }).join("\n")
     }
   }${correctScale ? `\n  ${x} *= scale${id};` : ""}`

@@ -11,7 +11,6 @@ import {
   float,
   type LayerKernel,
   type LayerShape,
-  range,
   rowsFor,
   threadsFor,
 } from "./layer_shape.ts";
@@ -30,10 +29,9 @@ const MOST_PAIRS = 32;
  *
  * `outputs` `[2, D]` as attention_output.ts leaves them, `state` `[A + 1, D]` as
  * project.ts does. Writes `expanded` as `expandedPlaces` has it: `[D]`, what the
- * MLP's result is added to; the predicted streams, so that correct.ts needs no other
- * buffer; and `[F]`, `gelu(gate) * up`, in sparse layers `[2, F]`, gate and up, with
- * mean and sum of squared distances from it of each workgroup's gates. activated.ts
- * says how gates lie.
+ * MLP's result is added to; and `[F]`, `gelu(gate) * up`, in sparse layers `[2, F]`,
+ * gate and up, with mean and sum of squared distances from it of each workgroup's
+ * gates. activated.ts says how gates lie.
  */
 export function gateUpKernel(shape: LayerShape): LayerKernel {
   const { hidden, intermediate, subgroups, gateProj, upProj } = shape;
@@ -153,7 +151,6 @@ function joinActive(
   quads: number,
 ): string {
   const { hidden, streams, eps } = shape;
-  const places = expandedPlaces(shape, gateGroups(shape));
   const names = ["attention", "laurel", "base", "norm"];
   const factor = (squares: string) =>
     `inverseSqrt(${squares} / ${float(hidden)} + ${float(eps)})`;
@@ -192,16 +189,7 @@ ${
       `  ${x} = ${float(Math.SQRT1_2)} * (base${id} +
     attention${id} * attentionFactor + laurel${id} * laurelFactor);
   midSquare += dot(${x}, ${x});
-  if (${q} / ${quads}u == group.x) {
-    storeQuad(${q}, ${x});
-${
-        range(streams).map((i) =>
-          `    storeQuad(${
-            (places.predicted + i * hidden) / 4
-          }u + ${q}, state[${i * hidden / 4}u + ${q}]);`
-        ).join("\n")
-      }
-  }`
+  if (${q} / ${quads}u == group.x) { storeQuad(${q}, ${x}); }`
     )
   }
 ${sums.lines([["midSquares", "midSquare"]])}

@@ -21,21 +21,20 @@ export function preparedPlaces(
   return { query, key, value, laurel, weightedQuery, weightedKey, end };
 }
 
-/** What gate_up.ts leaves: `[D]` that the MLP reads, the predicted streams, and its gates. */
+/** What gate_up.ts leaves: `[D]` that the MLP reads, and its gates. */
 export function expandedPlaces(
-  { streams, hidden, intermediate, cutoff }: Pick<
+  { hidden, intermediate, cutoff }: Pick<
     LayerShape,
-    "streams" | "hidden" | "intermediate" | "cutoff"
+    "hidden" | "intermediate" | "cutoff"
   >,
   groups: number,
 ) {
   const isSparse = cutoff !== undefined;
-  const predicted = hidden; // `[A, D]`
-  const activated = predicted + streams * hidden;
+  const activated = hidden;
   const statistics = activated + (isSparse ? 2 : 1) * intermediate;
   // A quad for each workgroup.
   const end = statistics + (isSparse ? 4 * groups : 0);
-  return { predicted, activated, statistics, end };
+  return { activated, statistics, end };
 }
 
 /** What correct.ts leaves: streams `[A, D]`, then `[P]`. */
