@@ -9,9 +9,10 @@ const SLICE_MS = 25;
 /** Budgets, in multiply-adds: what a processor, and the fastest GPU, does in that time. */
 const FIRST_BUDGET = 1e8;
 const MAX_BUDGET = 1e12;
-/** Slices that nobody waits for at most: an abort waits for as many. */
-const MOST_QUEUED = 8;
-/** As many of a long step, by their cost. */
+/** Ends of steps that nobody waits for at most, and their time: an abort waits for them. */
+const MOST_QUEUED = 16;
+const QUEUED_MS = 200;
+/** Slices of a long step that nobody waits for, by their cost. */
 const MOST_AHEAD = 4;
 /** Multiply-adds that a workgroup counts for where an operation does not say. */
 const GROUP_COST = 256;
@@ -35,6 +36,8 @@ export class Slices {
   /** When the first and the last of them were submitted. */
   private first = 0;
   private last = 0;
+  /** Milliseconds of each of those that were waited for last. */
+  private sliceMs = SLICE_MS;
 
   constructor(platform: Platform) {
     this.platform = platform;
@@ -61,8 +64,9 @@ export class Slices {
    * one, since a GPU that rests while a slice is encoded loses a tenth of its time.
    */
   mayRunAhead({ cost }: Slice, endsStep: boolean): boolean {
-    return this.count < MOST_QUEUED &&
-      (endsStep || this.cost + cost <= MOST_AHEAD * this.budget);
+    const { count, sliceMs } = this;
+    if (!endsStep) return this.cost + cost <= MOST_AHEAD * this.budget;
+    return count < MOST_QUEUED && (count + 1) * sliceMs <= QUEUED_MS;
   }
 
   /** A slice is about to be submitted. */
@@ -80,6 +84,7 @@ export class Slices {
     const waited = now - this.last;
     // The host may have spent some of it otherwise: it tells that the GPU was fast.
     const spent = now - this.first;
+    this.sliceMs = Math.min(SLICE_MS, spent / this.count);
     if (waited > wanted) this.scaleBudget(wanted / waited);
     // Little work that was fast tells nothing about more.
     else if (spent < wanted && this.cost >= this.count * this.budget / 2) {

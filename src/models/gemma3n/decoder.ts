@@ -69,7 +69,7 @@ export interface DecoderRunOptions {
 /** Rows of a step that gives hidden states, which all live to its end. */
 const HIDDEN_STATES_CHUNK = 16;
 /** Most steps in a row whose tokens the device chooses. */
-const CHOSEN_SLOTS = 8;
+const CHOSEN_SLOTS = 16;
 
 /** A loaded decoder. Calls must not overlap: the model queues them. */
 export class Decoder {

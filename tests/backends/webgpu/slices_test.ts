@@ -80,15 +80,19 @@ test("slices that nobody waited for are learnt from together", () => {
 });
 
 test("a GPU has some slices of a long step, or the ends of some steps, ahead", () => {
-  const { slices } = new Timed();
+  const timed = new Timed();
+  const { slices } = timed;
   const slice = slices.next(dispatches(1000, 1e7), 0);
-  const ahead = (endsStep: boolean) => {
+  const ahead = (endsStep: boolean, msEach: number) => {
     let count = 0;
     for (; slices.mayRunAhead(slice, endsStep); count++) slices.submits(slice);
+    timed.now += msEach * count;
     slices.ended();
     return count;
   };
   assert.equal(slices.isBusy, false);
-  assert.equal(ahead(false), 4);
-  assert.equal(ahead(true), 8);
+  assert.equal(ahead(false, 25), 4);
+  assert.equal(ahead(true, 20), 8);
+  assert.equal(ahead(true, 2), 10);
+  assert.equal(ahead(true, 2), 16);
 });
