@@ -89,25 +89,36 @@ if (context) {
   }
   const [all, plain] = targets;
   const tilings = [
-    ...TILINGS.map((tiling) => ({ ...tiling, on: plain!, sort: "floats" })),
-    ...PACKED_TILINGS.map((tiling) => ({ ...tiling, on: all!, sort: "bytes" })),
+    ...TILINGS.flatMap((tiling) =>
+      (["f32", "q8", "q4"] as const).map((format) => ({
+        ...tiling,
+        format,
+        on: plain!,
+        sort: "floats",
+      }))
+    ),
+    ...PACKED_TILINGS.map((tiling) => ({
+      ...tiling,
+      format: tiling.isSplit ? "q8" as const : "q4" as const,
+      on: all!,
+      sort: "bytes",
+    })),
   ];
-  for (const { tile, rows, width, outputs, isSplit, on, sort } of tilings) {
-    for (const format of ["f32", "q8", "q4"] as const) {
-      if (format === "f32" && sort === "bytes") continue;
-      test(
-        `matmul of ${format} in tiles of ${tile.rows} x ${tile.outputs} ${sort}${
-          isSplit ? " of parts of K" : ""
-        } matches the reference`,
-        async () => {
-          // Floats may end within a vector.
-          const k = format === "f32" ? width - 3 : width;
-          const w = randomTensor([outputs, k], { seed: 1 });
-          const x = randomTensor([rows, k], { seed: 2 });
-          await assertSameProduct(on, x, asWeight("matrix", w, format));
-        },
-      );
-    }
+  for (
+    const { tile, rows, width, outputs, isSplit, format, on, sort } of tilings
+  ) {
+    test(
+      `matmul of ${format} in tiles of ${tile.rows} x ${tile.outputs} ${sort}${
+        isSplit ? " of parts of K" : ""
+      } matches the reference`,
+      async () => {
+        // Floats may end within a vector.
+        const k = format === "f32" ? width - 3 : width;
+        const w = randomTensor([outputs, k], { seed: 1 });
+        const x = randomTensor([rows, k], { seed: 2 });
+        await assertSameProduct(on, x, asWeight("matrix", w, format));
+      },
+    );
   }
   test("NaN and infinity reach all products of their row, and no others, in tiles of bytes", async () => {
     const [rows, width, outputs] = [9, 64, 40];
