@@ -10,6 +10,8 @@ export interface GpuFigure {
   /** Higher is better for tokens a second, lower for milliseconds. */
   readonly value: number;
   readonly unit: "tok/s" | "ms";
+  /** Milliseconds of the host for the commands of a token, where they were told. */
+  readonly encodingMs?: number;
 }
 
 /** Reads a line; `undefined` when it holds no figure of these. */
@@ -24,12 +26,21 @@ export function parseGpuLine(line: string): GpuFigure | undefined {
   );
   if (!decoder) return undefined;
   const [, name, what, value] = decoder;
-  return { name: name!, what: what!, value: Number(value), unit: "tok/s" };
+  const encoding = /\bencoding ([\d.]+) ms\b/.exec(line)?.[1];
+  const isToken = !what!.startsWith("prefill");
+  return {
+    name: name!,
+    what: what!,
+    value: Number(value),
+    unit: "tok/s",
+    ...(isToken && encoding ? { encodingMs: Number(encoding) } : {}),
+  };
 }
 
 /** Figures of several rounds. */
 export class GpuFigures {
   readonly #values = new Map<string, number[]>();
+  readonly #encoding = new Map<string, number[]>();
 
   /** Adds those of one round. */
   add(lines: readonly string[]): void {
@@ -37,7 +48,9 @@ export class GpuFigures {
       const figure = parseGpuLine(line);
       if (figure === undefined) continue;
       const key = `${figure.name} ${figure.what}`;
-      this.#values.set(key, [...this.#values.get(key) ?? [], figure.value]);
+      append(this.#values, key, figure.value);
+      const { encodingMs } = figure;
+      if (encodingMs !== undefined) append(this.#encoding, key, encodingMs);
     }
   }
 
@@ -48,11 +61,28 @@ export class GpuFigures {
 
   /** The median; `undefined` where nothing was measured. */
   median(key: string): number | undefined {
-    const sorted = this.#values.get(key)?.toSorted((a, b) => a - b);
-    if (sorted === undefined) return undefined;
-    const middle = sorted.length >> 1;
-    return sorted.length % 2 === 1
-      ? sorted[middle]
-      : (sorted[middle - 1]! + sorted[middle]!) / 2;
+    return medianOf(this.#values.get(key));
   }
+
+  /** The median of the milliseconds of encoding, likewise. */
+  encodingMs(key: string): number | undefined {
+    return medianOf(this.#encoding.get(key));
+  }
+}
+
+function append(
+  to: Map<string, number[]>,
+  key: string,
+  value: number,
+): void {
+  to.set(key, [...to.get(key) ?? [], value]);
+}
+
+function medianOf(values: readonly number[] | undefined): number | undefined {
+  const sorted = values?.toSorted((a, b) => a - b);
+  if (sorted === undefined) return undefined;
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1
+    ? sorted[middle]
+    : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }

@@ -79,6 +79,7 @@ function decoderTable(results: GpuResults, name: string): string {
       return [
         what.replace(/^at /, "generation at "),
         own.toFixed(1),
+        ours.encodingMs(key)?.toFixed(2) ?? "",
         ...peers.flatMap(({ rate }) => {
           const other = rate(what);
           return other === undefined
@@ -91,6 +92,7 @@ function decoderTable(results: GpuResults, name: string): string {
   return table([
     `${name}, tokens/s`,
     "this library, q4",
+    "encoding, ms",
     ...peers.flatMap(({ title }) => [title, "ratio"]),
   ], rows);
 }
