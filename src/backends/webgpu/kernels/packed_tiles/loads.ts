@@ -9,7 +9,7 @@ export interface PackedTilesOptions {
   readonly tile: PackedTile;
 }
 
-/** A load of each thread. */
+/** WGSL of loads of each thread. */
 interface PackedLoad {
   /** Loads the first step into variables. */
   readonly start: string;
@@ -19,210 +19,186 @@ interface PackedLoad {
   readonly next: string;
 }
 
+/** Rows or outputs of a tile. */
+interface Side {
+  readonly count: number;
+  /** Of a thread, when it multiplies. */
+  readonly own: number;
+  /** The first one, and the last that there is, as WGSL. */
+  readonly base: string;
+  readonly last: string;
+}
+
+/** A load of each thread. */
+interface Slot {
+  /** Of its variables. */
+  readonly name: string;
+  /** Which load it is, as WGSL. */
+  readonly index: string;
+  /** Does `line` where the load is one of those wanted. */
+  guard(line: string): string;
+}
+
 /** WGSL that brings a step's rows and outputs into workgroup memory. */
 export function packedLoads(
   { format, tile }: PackedTilesOptions,
   threads: number,
 ): PackedLoad & { readonly functions: string } {
-  const { rows, outputs, groups } = tile;
-  const each = (
-    count: number,
-    load: (
-      index: string,
-      name: string,
-      guard: (line: string) => string,
-    ) => PackedLoad,
-    prefix: string,
-  ) =>
-    range(Math.ceil(count / threads)).map((i) => {
-      const index = i === 0 ? "thread" : `(thread + ${i * threads}u)`;
-      const isWhole = (i + 1) * threads <= count;
-      return load(
-        index,
-        `${prefix}${i}`,
-        (line) => isWhole ? line : `if (${index} < ${count}u) { ${line} }`,
-      );
-    });
+  const { groups } = tile;
+  const rows: Side = {
+    count: tile.rows,
+    own: tile.threadRows,
+    base: "rowBase",
+    last: "params.rows - 1u",
+  };
+  const outputs: Side = {
+    count: tile.outputs,
+    own: tile.threadOutputs,
+    base: "outputBase",
+    last: "params.part - 1u",
+  };
+  const slots = (name: string, side: Side, each: number) =>
+    slotsOf(name, side.count * each, threads);
   const all = [
-    ...each(
-      rows * 2 * groups,
-      (index, name, guard) =>
-        vectorLoad(tile, index, name, guard, {
-          memory: "xs",
-          count: rows,
-          own: tile.threadRows,
-          from: "bytes",
-          row: "rowBase",
-          last: "params.rows - 1u",
-        }),
-      "x",
+    ...slots("x", rows, 2 * groups).map((slot) =>
+      vectorLoad(tile, rows, slot, { memory: "xs", from: "bytes" })
     ),
     ...format === "q8"
-      ? each(
-        outputs * 2 * groups,
-        (index, name, guard) =>
-          vectorLoad(tile, index, name, guard, {
-            memory: "ws",
-            count: outputs,
-            own: tile.threadOutputs,
-            from: "w",
-            row: "outputBase",
-            last: "params.part - 1u",
-          }),
-        "w",
+      ? slots("w", outputs, 2 * groups).map((slot) =>
+        vectorLoad(tile, outputs, slot, { memory: "ws", from: "w" })
       )
-      : each(
-        outputs * groups,
-        (index, name, guard) => q4Load(tile, index, name, guard),
-        "w",
-      ),
-    ...each(
-      rows * groups,
-      (index, name, guard) => rowScale(tile, index, name, guard),
-      "xScale",
-    ),
-    ...each(
-      outputs * groups,
-      (index, name, guard) => outputScale(tile, index, name, guard),
-      "wScale",
+      : slots("w", outputs, groups).map((slot) => q4Load(tile, outputs, slot)),
+    ...slots("xScale", rows, groups).map((slot) => rowScale(rows, slot)),
+    ...slots("wScale", outputs, groups).map((slot) =>
+      outputScale(tile, outputs, slot)
     ),
   ];
   const lines = (line: (load: PackedLoad) => string) =>
     all.map(line).join("\n");
   return {
-    functions: SCALES,
+    functions: FUNCTIONS,
     start: lines(({ start }) => start),
     store: lines(({ store }) => store),
     next: lines(({ next }) => next),
   };
 }
 
+/** Divides `count` loads among the threads. */
+function slotsOf(name: string, count: number, threads: number): Slot[] {
+  return range(Math.ceil(count / threads)).map((i) => {
+    const index = i === 0 ? "thread" : `(thread + ${i * threads}u)`;
+    const isWhole = (i + 1) * threads <= count;
+    return {
+      name: `${name}${i}`,
+      index,
+      guard: (line) => isWhole ? line : `if (${index} < ${count}u) { ${line} }`,
+    };
+  });
+}
+
 /** Neighbouring threads load the vectors of a row; rows beyond the last repeat it, and so do groups. */
 function vectorLoad(
   tile: PackedTile,
-  index: string,
-  name: string,
-  guard: (line: string) => string,
-  { memory, count, own, from, row, last }: {
-    readonly memory: string;
-    readonly count: number;
-    readonly own: number;
-    readonly from: string;
-    readonly row: string;
-    readonly last: string;
-  },
+  side: Side,
+  { name, index, guard }: Slot,
+  { memory, from }: Readonly<Record<"memory" | "from", string>>,
 ): PackedLoad {
   const vectors = 2 * tile.groups;
   const place = `${index} / ${vectors}u`;
   const q = `${index} % ${vectors}u`;
   const load = (g: string) =>
-    `${from}[${name}Row * (2u * params.groups) + min(2u * ${g} + ${q}, 2u * params.groups - 1u)]`;
+    `${name} = ${from}[${name}Row * (2u * params.groups) + min(2u * ${g} + ${q}, 2u * params.groups - 1u)];`;
   return {
-    start: `  let ${name}Row = min(${row} + ${place}, ${last});
-  var ${name} = ${load("begin")};`,
+    start: `  let ${name}Row = min(${side.base} + ${place}, ${side.last});
+  var ${load("begin")}`,
     store: `    ${
-      guard(`${vectorAt(tile, memory, count / own, q, place)} = ${name};`)
+      guard(`${vectorAt(tile, side, memory, q, place)} = ${name};`)
     }`,
-    next: `    ${name} = ${load("next")};`,
+    next: `    ${load("next")}`,
   };
 }
 
 /** A vector has a group: its low halves are the first vector of bytes. */
 function q4Load(
   tile: PackedTile,
-  index: string,
-  name: string,
-  guard: (line: string) => string,
+  side: Side,
+  { name, index, guard }: Slot,
 ): PackedLoad {
-  const { groups, outputs, threadOutputs } = tile;
-  const place = `${index} / ${groups}u`;
-  const own = `${index} % ${groups}u`;
+  const place = `${index} / ${tile.groups}u`;
+  const own = `${index} % ${tile.groups}u`;
   const load = (g: string) =>
-    `w[${name}Row * params.groups + min(${g} + ${own}, params.groups - 1u)]`;
-  const put = (half: number, words: string) =>
-    `${
-      vectorAt(
-        tile,
-        "ws",
-        outputs / threadOutputs,
-        `(2u * (${own}) + ${half}u)`,
-        place,
-      )
-    } = bytesOfHalves(${words});`;
+    `${name} = w[${name}Row * params.groups + min(${g} + ${own}, params.groups - 1u)];`;
+  const put = (half: number, words: string) => {
+    const q = `(2u * (${own}) + ${half}u)`;
+    return `${vectorAt(tile, side, "ws", q, place)} = bytesOfHalves(${words});`;
+  };
   return {
-    start: `  let ${name}Row = min(outputBase + ${place}, params.part - 1u);
-  var ${name} = ${load("begin")};`,
+    start: `  let ${name}Row = min(${side.base} + ${place}, ${side.last});
+  var ${load("begin")}`,
     store: `    ${guard(`${put(0, name)} ${put(1, `${name} >> vec4u(4u)`)}`)}`,
-    next: `    ${name} = ${load("next")};`,
+    next: `    ${load("next")}`,
   };
 }
 
 /** Neighbouring threads load the scales of neighbouring rows. */
-function rowScale(
-  { rows, threadRows }: PackedTile,
-  index: string,
-  name: string,
-  guard: (line: string) => string,
-): PackedLoad {
-  const row = `${index} % ${rows}u`;
-  const own = `${index} / ${rows}u`;
-  const load = (g: string) => `rowScaleOf(${name}Row, ${g} + ${own}, end)`;
+function rowScale(side: Side, { name, index, guard }: Slot): PackedLoad {
+  const row = `${index} % ${side.count}u`;
+  const own = `${index} / ${side.count}u`;
+  const load = (g: string) =>
+    `${name} = rowScaleOf(${name}Row, ${g} + ${own}, end);`;
   return {
-    start: `  let ${name}Row = min(rowBase + ${row}, params.rows - 1u);
-  var ${name} = ${load("begin")};`,
-    store: `    ${
-      guard(`${numberAt("xScales", rows / threadRows, own, row)} = ${name};`)
-    }`,
-    next: `    ${name} = ${load("next")};`,
+    start: `  let ${name}Row = min(${side.base} + ${row}, ${side.last});
+  var ${load("begin")}`,
+    store: `    ${guard(`${numberAt(side, "xScales", own, row)} = ${name};`)}`,
+    next: `    ${load("next")}`,
   };
 }
 
+/** Neighbouring threads load the scales of an output, which lie side by side. */
 function outputScale(
-  { groups, outputs, threadOutputs }: PackedTile,
-  index: string,
-  name: string,
-  guard: (line: string) => string,
+  { groups }: PackedTile,
+  side: Side,
+  { name, index, guard }: Slot,
 ): PackedLoad {
   const output = `${index} / ${groups}u`;
   const own = `${index} % ${groups}u`;
-  const load = (g: string) => `outputScaleOf(${name}Row, ${g} + ${own}, end)`;
+  const load = (g: string) =>
+    `${name} = outputScaleOf(${name}Row, ${g} + ${own}, end);`;
   return {
-    start: `  let ${name}Row = min(outputBase + ${output}, params.part - 1u);
-  var ${name} = ${load("begin")};`,
+    start: `  let ${name}Row = min(${side.base} + ${output}, ${side.last});
+  var ${load("begin")}`,
     store: `    ${
-      guard(
-        `${
-          numberAt("wScales", outputs / threadOutputs, own, output)
-        } = ${name};`,
-      )
+      guard(`${numberAt(side, "wScales", own, output)} = ${name};`)
     }`,
-    next: `    ${name} = ${load("next")};`,
+    next: `    ${load("next")}`,
   };
 }
 
-/** Where vector `q` of a row lies in workgroup memory, of `threads` along the rows. */
+/** Where vector `q` of a row or output lies in workgroup memory. */
 function vectorAt(
   tile: PackedTile,
+  { count, own }: Side,
   memory: string,
-  threads: number,
   q: string,
-  row: string,
+  place: string,
 ): string {
-  return `${memory}[${q}][${row} / ${threads}u][(${row} % ${threads}u) ^ (${q} * ${
+  const threads = count / own;
+  return `${memory}[${q}][${place} / ${threads}u][(${place} % ${threads}u) ^ (${q} * ${
     swizzle(tile)
   }u)]`;
 }
 
 function numberAt(
+  { count, own }: Side,
   memory: string,
-  threads: number,
-  own: string,
-  row: string,
+  group: string,
+  place: string,
 ): string {
-  return `${memory}[${own}][(${row}) / ${threads}u][(${row}) % ${threads}u]`;
+  const threads = count / own;
+  return `${memory}[${group}][(${place}) / ${threads}u][(${place}) % ${threads}u]`;
 }
 
-const SCALES = `
+const FUNCTIONS = `
 // 0 for groups beyond the end of a split.
 fn rowScaleOf(row: u32, g: u32, end: u32) -> f32 {
   return select(0.0, rowScales[min(g, params.groups - 1u) * params.rows + row], g < end);
