@@ -1,5 +1,6 @@
 import { productStore } from "./product_store.ts";
 import { type MatmulTilesOptions, tileLoads } from "./matmul_tiles/loads.ts";
+import { forSums, writeSums } from "./matmul_tiles/sums.ts";
 import {
   type MatmulTile,
   range,
@@ -119,34 +120,4 @@ ${
     ).join("\n")
   }
     }`;
-}
-
-/** Stores the sums of a thread that exist. */
-function writeSums(tile: MatmulTile): string {
-  const { rows, outputs, threadRows, threadOutputs } = tile;
-  return range(threadRows).map((i) =>
-    `  {
-    let row = rowBase + ty + ${i * rows / threadRows}u;
-    if (row < params.rows) {
-      let first = (group.z * params.rows + row) * params.outputs + params.first;
-${
-      range(threadOutputs).map((j) =>
-        `      {
-        let output = outputBase + tx + ${j * outputs / threadOutputs}u;
-        if (output < params.part) { store(first + output, sum${i}_${j}); }
-      }`
-      ).join("\n")
-    }
-    }
-  }`
-  ).join("\n");
-}
-
-function forSums(
-  { threadRows, threadOutputs }: MatmulTile,
-  line: (i: number, j: number) => string,
-): string {
-  return range(threadRows).flatMap((i) =>
-    range(threadOutputs).map((j) => line(i, j))
-  ).join("\n");
 }

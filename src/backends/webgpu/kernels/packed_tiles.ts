@@ -1,3 +1,4 @@
+import { forSums, writeSums } from "./matmul_tiles/sums.ts";
 import { range } from "./matmul_tiles/tile.ts";
 import { packedLoads, type PackedTilesOptions } from "./packed_tiles/loads.ts";
 import {
@@ -135,34 +136,4 @@ ${
     ).join("\n")
   }
     }`;
-}
-
-/** Stores the sums of a thread that exist. */
-function writeSums(tile: PackedTile): string {
-  const { rows, outputs, threadRows, threadOutputs } = tile;
-  return range(threadRows).map((i) =>
-    `  {
-    let row = rowBase + ty + ${i * rows / threadRows}u;
-    if (row < params.rows) {
-      let first = (group.z * params.rows + row) * params.outputs + params.first;
-${
-      range(threadOutputs).map((j) =>
-        `      {
-        let output = outputBase + tx + ${j * outputs / threadOutputs}u;
-        if (output < params.part) { store(first + output, sum${i}_${j}); }
-      }`
-      ).join("\n")
-    }
-    }
-  }`
-  ).join("\n");
-}
-
-function forSums(
-  { threadRows, threadOutputs }: PackedTile,
-  line: (i: number, j: number) => string,
-): string {
-  return range(threadRows).flatMap((i) =>
-    range(threadOutputs).map((j) => line(i, j))
-  ).join("\n");
 }
