@@ -1,5 +1,5 @@
 import { forSums, writeSums } from "./matmul_tiles/sums.ts";
-import { range } from "./matmul_tiles/tile.ts";
+import { range, tileThreads } from "./matmul_tiles/tile.ts";
 import { packedLoads, type PackedTilesOptions } from "./packed_tiles/loads.ts";
 import {
   packedThreads,
@@ -40,7 +40,7 @@ const UNIT = `${1.5 * 2 ** 23}.0`;
 export function packedTilesWgsl(options: PackedTilesOptions): string {
   const { gated, tile } = options;
   const { rows, outputs, threadRows, threadOutputs, groups } = tile;
-  const threads = packedThreads(tile);
+  const threads = tileThreads(tile);
   const columns = outputs / threadOutputs;
   const store = productStore(4, gated);
   const loads = packedLoads(options, threads);

@@ -1,17 +1,9 @@
 // The sums of a thread of a tile, in variables: of floats and of bytes alike.
-import { range } from "./tile.ts";
-
-/** Rows and outputs of a workgroup, and of each of its threads. */
-interface SumsTile {
-  readonly rows: number;
-  readonly outputs: number;
-  readonly threadRows: number;
-  readonly threadOutputs: number;
-}
+import { range, type TileSizes } from "./tile.ts";
 
 /** A line for each sum of a thread. */
 export function forSums(
-  { threadRows, threadOutputs }: SumsTile,
+  { threadRows, threadOutputs }: TileSizes,
   line: (i: number, j: number) => string,
 ): string {
   return range(threadRows).flatMap((i) =>
@@ -20,7 +12,7 @@ export function forSums(
 }
 
 /** Stores the sums of a thread that exist. */
-export function writeSums(tile: SumsTile): string {
+export function writeSums(tile: TileSizes): string {
   const { rows, outputs, threadRows, threadOutputs } = tile;
   return range(threadRows).map((i) =>
     `  {

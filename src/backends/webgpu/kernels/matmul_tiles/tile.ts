@@ -1,19 +1,23 @@
 // A tile of `matmul` for many rows: what a workgroup has, and how it lies in
 // workgroup memory.
 
-/** Rows and outputs of a workgroup of `matmulTilesWgsl`, and of each of its threads. */
-export interface MatmulTile {
+/** Rows and outputs of a workgroup, and of each of its threads. */
+export interface TileSizes {
   readonly rows: number;
   readonly outputs: number;
   readonly threadRows: number;
   readonly threadOutputs: number;
+}
+
+/** A tile of `matmulTilesWgsl`. */
+export interface MatmulTile extends TileSizes {
   /** Vectors of four along K that pass through workgroup memory together. */
   readonly depth: 4 | 8;
 }
 
 /** Threads of a workgroup. */
 export function tileThreads(
-  { rows, outputs, threadRows, threadOutputs }: MatmulTile,
+  { rows, outputs, threadRows, threadOutputs }: TileSizes,
 ): number {
   return rows / threadRows * (outputs / threadOutputs);
 }
