@@ -1,11 +1,7 @@
 import { forSums, writeSums } from "./matmul_tiles/sums.ts";
 import { range, tileThreads } from "./matmul_tiles/tile.ts";
 import { packedLoads, type PackedTilesOptions } from "./packed_tiles/loads.ts";
-import {
-  packedThreads,
-  type PackedTile,
-  swizzle,
-} from "./packed_tiles/tile.ts";
+import { type PackedTile, swizzle } from "./packed_tiles/tile.ts";
 import { productStore } from "./product_store.ts";
 
 export type { PackedTile, PackedTilesOptions };
