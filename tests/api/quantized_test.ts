@@ -18,6 +18,7 @@ import type { DtypeOption } from "../../src/api/devices.ts";
 import { relativeRmsError } from "../../src/quant/blocks.ts";
 import { referencePath } from "../golden.ts";
 import { expectedInputs, loadTiny } from "../model.ts";
+import { testGpu } from "../testing.ts";
 
 const TINY = referencePath("tiny");
 const FOLDER = mkdtempSync(join(tmpdir(), "g3n-quantized-"));
@@ -35,22 +36,55 @@ const MAX_Q8_DIVERGENCE = 0.6;
 /** How often the likeliest token is that of float32. */
 const MIN_Q8_AGREEMENT = 0.6;
 
+const DEVICES = [
+  "wasm",
+  ...(await testGpu()) ? ["webgpu" as const] : [],
+] as const;
+
 for (const dtype of ["q8", "q4"] as const) {
-  for (const name of ["text", "korean", "window"] as const) {
-    test(`${dtype} on wasm computes ${name} as the reference does`, async () => {
-      await using reference = await loadTiny("reference", { dtype });
-      await using model = await loadTiny("wasm", { dtype });
-      const inputs = await expectedInputs(name);
-      const options = { outputHiddenStates: true };
-      const expected = await reference.forward(inputs, options);
-      const actual = await model.forward(inputs, options);
-      for (const [layer, limit] of LAYER_ERRORS.entries()) {
-        const error = relativeRmsError(
-          expected.hiddenStates![layer]!.data,
-          actual.hiddenStates![layer]!.data,
-        );
-        assert.ok(error <= limit, `before layer ${layer}: ${error}`);
-      }
+  for (const device of DEVICES) {
+    for (const name of ["text", "korean", "window"] as const) {
+      test(`${dtype} on ${device} computes ${name} as the reference does`, async () => {
+        await using reference = await loadTiny("reference", { dtype });
+        await using model = await loadTiny(device, { dtype });
+        const inputs = await expectedInputs(name);
+        const options = { outputHiddenStates: true };
+        const expected = await reference.forward(inputs, options);
+        const actual = await model.forward(inputs, options);
+        for (const [layer, limit] of LAYER_ERRORS.entries()) {
+          const error = relativeRmsError(
+            expected.hiddenStates![layer]!.data,
+            actual.hiddenStates![layer]!.data,
+          );
+          assert.ok(error <= limit, `before layer ${layer}: ${error}`);
+        }
+      });
+    }
+
+    test(`${dtype} on ${device} keeps what the towers see`, async () => {
+      await using float = await loadTiny("wasm");
+      await using model = await loadTiny(device, { dtype });
+      const { pixelValues } = await expectedInputs("image");
+      const images = await float.getImageFeatures(pixelValues!);
+      const found = await model.getImageFeatures(pixelValues!);
+      const imageError = relativeRmsError(images.data, found.data);
+      const { inputFeatures, inputFeaturesMask } = await expectedInputs(
+        "audio",
+      );
+      const sound = await float.getAudioFeatures(
+        inputFeatures!,
+        inputFeaturesMask!,
+      );
+      const heard = await model.getAudioFeatures(
+        inputFeatures!,
+        inputFeaturesMask!,
+      );
+      const audioError = relativeRmsError(
+        sound.features.data,
+        heard.features.data,
+      );
+      assert.ok(imageError < TOWER_ERROR, `image features: ${imageError}`);
+      assert.ok(audioError < TOWER_ERROR, `audio features: ${audioError}`);
     });
   }
 
@@ -63,30 +97,6 @@ for (const dtype of ["q8", "q4"] as const) {
       const found = await other.forward(inputs);
       assert.equal(relativeRmsError(logits.data, found.logits.data), 0);
     }
-  });
-
-  test(`${dtype} keeps what the towers see`, async () => {
-    await using float = await loadTiny("wasm");
-    await using model = await loadTiny("wasm", { dtype });
-    const { pixelValues } = await expectedInputs("image");
-    const images = await float.getImageFeatures(pixelValues!);
-    const found = await model.getImageFeatures(pixelValues!);
-    const imageError = relativeRmsError(images.data, found.data);
-    const { inputFeatures, inputFeaturesMask } = await expectedInputs("audio");
-    const sound = await float.getAudioFeatures(
-      inputFeatures!,
-      inputFeaturesMask!,
-    );
-    const heard = await model.getAudioFeatures(
-      inputFeatures!,
-      inputFeaturesMask!,
-    );
-    const audioError = relativeRmsError(
-      sound.features.data,
-      heard.features.data,
-    );
-    assert.ok(imageError < TOWER_ERROR, `image features: ${imageError}`);
-    assert.ok(audioError < TOWER_ERROR, `audio features: ${audioError}`);
   });
 }
 
