@@ -17,6 +17,8 @@ export interface GpuResults {
   readonly rounds: number;
 }
 
+const ENCODING = "Encoding is the host's time for the commands of a token.";
+
 /** What the heading begins with; one section for each GPU. */
 export function gpuSectionStart(adapter: string): string {
   return `WebGPU, ${adapter}`;
@@ -42,7 +44,7 @@ function introduction(
   const turns = rounds === 1 ? "one turn" : `medians of ${rounds} turns`;
   const others = [peerVersion, llamaVersion].filter((it) => it !== undefined);
   if (others.length === 0) {
-    return `${date}: this library on Deno, ${turns}.`;
+    return `${date}: this library on Deno, ${turns}. ${ENCODING}`;
   }
   const sentences = [
     `${date}: this library on Deno beside ${others.join("; and ")}, ${turns} ` +
@@ -55,7 +57,7 @@ function introduction(
         "that of the caller, with the token chosen by node-llama-cpp.",
     );
   }
-  return sentences.join(" ");
+  return [...sentences, ENCODING].join(" ");
 }
 
 function isTower(key: string): boolean {

@@ -9,7 +9,7 @@ export interface SubgroupFeatures {
   readonly subgroupSize: number;
   /** Whether the compiler wants `enable subgroups;`; another one refuses it. */
   readonly enablesSubgroups: boolean;
-  /** Whether lanes should multiply four bytes at once, which they round with their neighbours. */
+  /** Whether to multiply four bytes at once: of a row that lanes round with their neighbours, and of many rows. */
   readonly packedDots: boolean;
 }
 

@@ -121,8 +121,8 @@ export class Recorder {
   private readonly completed = new Map<WebGpuTensor, WebGpuTensor>();
   /** Tensors whose pending work reads a region. */
   private readonly waiting = new Map<Region, readonly WebGpuTensor[]>();
-  /** What {@link once} recorded. */
-  private readonly shared = new Map<object, StepBuffer>();
+  /** What {@link once} recorded, by what it is and what it was made of. */
+  private readonly shared = new Map<string, Map<object, StepBuffer>>();
 
   /** What was recorded. */
   get dispatches(): readonly RecordedDispatch[] {
@@ -299,10 +299,12 @@ export class Recorder {
     return complete;
   }
 
-  /** What `record` gave for this key first: memory that several dispatches read. */
-  once(key: object, record: () => StepBuffer): StepBuffer {
-    let known = this.shared.get(key);
-    if (known === undefined) this.shared.set(key, known = record());
+  /** What `record` made of `source` first: memory `what` that several dispatches read. */
+  once(what: string, source: object, record: () => StepBuffer): StepBuffer {
+    let all = this.shared.get(what);
+    if (all === undefined) this.shared.set(what, all = new Map());
+    let known = all.get(source);
+    if (known === undefined) all.set(source, known = record());
     return known;
   }
 

@@ -31,7 +31,8 @@ export interface MatmulRowsOptions {
  * (chain.ts).
  *
  * `x` `[T, K]` f32, `w` as weight_layout.ts says, `scales` for q8 and q4, the
- * operands of the steps, `y` `[T, OUTPUTS]`. Weights are dequantised, activations stay f32, sums are f32.
+ * operands of the steps, `y` `[T, OUTPUTS]`. Weights are dequantised,
+ * activations stay f32, sums are f32.
  *
  * A workgroup has a few outputs. Threads side by side read words side by side,
  * each the four (f32, q8) or eight (q4) elements of one word of every output,

@@ -132,7 +132,11 @@ export class PendingChain implements PendingWork {
   private source(): Binding {
     const { recorder: r, x } = this;
     if (x instanceof WebGpuTensor) return x;
-    return r.once(x, () => isSplit(x) ? x.record() : x.record([]).buffer);
+    return r.once(
+      "product",
+      x,
+      () => isSplit(x) ? x.record() : x.record([]).buffer,
+    );
   }
 
   complete(): WebGpuTensor {

@@ -292,7 +292,7 @@ class LayerRecording {
     const follows = sin.buffer === cos.buffer &&
       sin.offset === cos.offset + width * F32_BYTES;
     if (follows) return r.tensor(cos.buffer, shape, cos.offset);
-    const both = r.once(cos, () => stack(r, [cos, sin], shape).buffer);
+    const both = r.once("table", cos, () => stack(r, [cos, sin], shape).buffer);
     return r.tensor(both, shape);
   }
 

@@ -16,12 +16,10 @@ import {
   type StepBuffer,
   type WebGpuTensor,
 } from "../tensors.ts";
+import { GROUP } from "../weight_layout.ts";
 import type { WeightPart } from "../weights.ts";
 import { PartTilings } from "./part_tiling.ts";
 import type { CutProduct, ProductOperands } from "./tiled_product.ts";
-
-/** Elements that share a scale. */
-const GROUP = 32;
 
 const tilings = new PartTilings(PACKED_TILES);
 
@@ -78,7 +76,7 @@ function rounded(
     r.tensor(buffer, [words]),
     r.tensor(buffer, [rows * groups], scalesAt),
   ];
-  const buffer = r.once(x, () => {
+  const buffer = r.once("bytes", x, () => {
     const buffer = r.room(scalesAt + rows * groups * F32_BYTES);
     r.dispatch({
       label: "roundRows",
